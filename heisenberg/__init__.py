@@ -1,0 +1,20 @@
+"""Heisenberg: a local voice assistant that speaks and drives live visuals over OSC.
+
+The packages, in the order data flows:
+
+core/          what everybody shares: audio chunks, events, stage Protocols, configuration, errors, logs
+audio/         microphone and files in, speakers and files out, resampling, the ring with pre-roll
+wakeword/      is this the wake phrase?
+vad/           is this speech, and has the command ended?
+stt/           speech to text: clients of a recogniser that runs in a child process
+llm/           the brain: prompts, streamed JSON, sentences and visuals while they grow
+tts/           text to speech: clients of a voice that runs in a child process
+sinks/         where results go: OSC, speech, the console, JSON lines
+orchestrator/  the turn: a pure state machine, and the asynchronous session around it
+workers/       programs that run inside a child process, one per model family
+runner/        models on disk (catalog), child processes (supervisor) and who may use them (lanes)
+main.py        the composition root; the only file that knows concrete classes
+cli.py         commands; parses and prints, decides nothing
+"""
+
+__version__ = "0.1.0"

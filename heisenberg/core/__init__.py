@@ -1,0 +1,1 @@
+"""What every stage shares. Imports nothing else of ours."""

@@ -1,0 +1,202 @@
+"""The configuration: every key with its unit, its default and its range, in one place.
+
+``config.example.toml`` and ``docs/reference/configuration.md`` are generated from these classes.
+Values come from the defaults, a TOML file, ``.env``, the environment (``HEISENBERG_STT__MODEL=base``)
+and the command line, later ones winning. Loading and error messages are in ``core/settings.py``;
+this file only says what may be configured.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Section(BaseModel):
+    """A table of the file. Unknown keys are refused, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+
+class AudioConfig(Section):
+    """Sound in and out."""
+
+    input_device: str = Field("", description='Part of the microphone\'s name; "" is the system default. See `heisenberg devices`.')
+    output_device: str = Field("", description='Part of the speaker\'s name; "" is the system default.')
+    sample_rate: int = Field(0, ge=0, le=384_000, description="Rate in Hz to open the microphone with; 0 is the device's own. Always resampled to 16 kHz.")
+    channels: int = Field(1, ge=1, le=32, description="Microphone channels to open; they are averaged to mono.")
+    chunk_size: int = Field(0, ge=0, le=16_384, description="Frames per PortAudio callback; 0 lets the device decide.")
+    preroll_seconds: float = Field(0.5, ge=0, le=5, description="Seconds of sound kept from before speech was noticed.")
+
+
+class WakewordConfig(Section):
+    """The phrase that starts a turn."""
+
+    engine: Literal["microwakeword"] = Field("microwakeword", description="Wake-word engine.")
+    words: list[str] = Field(["hey_jarvis"], min_length=1, description="Phrases that wake: okay_nabu, hey_jarvis, hey_mycroft, alexa, or the path of a microWakeWord .json.")
+    threshold: float = Field(0.0, ge=0, le=1, description="Confidence (0–1) at which a phrase counts; 0 takes each model's own cutoff.")
+    thresholds: dict[str, Fraction] = Field({}, description="Thresholds of single phrases, for example { hey_jarvis = 0.9 }.")
+    refractory_seconds: float = Field(1.5, ge=0, le=10, description="Seconds in which the same phrase is not reported again.")
+
+
+class VadConfig(Section):
+    """When a command begins and ends. All times are seconds of audio."""
+
+    engine: Literal["silero", "webrtc"] = Field("silero", description="Voice-activity detector; silero ignores typing and music, webrtc is lighter.")
+    start_threshold: Fraction = Field(0.5, description="Speech probability (0–1) that counts as speech.")
+    end_threshold: Fraction = Field(0.35, description="Speech probability (0–1) below which silence is counted.")
+    min_speech_seconds: float = Field(0.1, ge=0.03, le=2, description="Speech shorter than this is a click.")
+    silence_seconds: float = Field(0.6, ge=0.1, le=5, description="Silence that ends a command.")
+    soft_end_seconds: float = Field(0.2, ge=0.05, le=5, description="Silence after which work may start before the end is certain.")
+    max_command_seconds: float = Field(15.0, ge=1, le=60, description="Longest command; it is answered with what was heard.")
+    no_speech_seconds: float = Field(5.0, ge=0.5, le=60, description="How long to wait for a command after the wake word.")
+
+    @model_validator(mode="after")
+    def _thresholds_in_order(self) -> "VadConfig":
+        if self.end_threshold > self.start_threshold:
+            raise ValueError("vad.end_threshold must not be above vad.start_threshold")
+        if self.soft_end_seconds > self.silence_seconds:
+            raise ValueError("vad.soft_end_seconds must not be longer than vad.silence_seconds")
+        return self
+
+
+class SttConfig(Section):
+    """Speech to text."""
+
+    engine: Literal["whisper", "wyoming"] = Field("whisper", description="whisper runs here; wyoming uses a service at stt.url.")
+    model: str = Field("whisper-tiny.en", description="An installed model, a folder, or a hub repository of CTranslate2 weights.")
+    url: str = Field("", description="tcp://host:port of a Wyoming service, for engine wyoming.")
+    language: str = Field("en", description='ISO 639-1 code, or "auto" to detect it (multilingual models only).')
+    languages: list[str] = Field(["en", "fr"], min_length=1, description="Languages that detection may choose from.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run; cpu uses int8, cuda float16.")
+    threads: int = Field(0, ge=0, le=64, description="CPU threads; 0 chooses half of the cores, at most 4.")
+    beam_size: int = Field(1, ge=1, le=10, description="Beam of the final transcript; partial ones always use 1.")
+    partials: bool = Field(True, description="Transcribe while the user speaks, where the CPU allows.")
+    timeout_seconds: float = Field(20.0, ge=1, le=300, description="Longest wait for a final transcript.")
+
+
+class LlmConfig(Section):
+    """The language model."""
+
+    backend: Literal["llama.cpp", "openai"] = Field("llama.cpp", description="llama.cpp runs a server here; openai uses the server at llm.url.")
+    model: str = Field("smollm2-135m", description="An installed model, the path of a GGUF file, or the server's name for it.")
+    url: str = Field("", description="http://host:port of an OpenAI-compatible server; with it nothing is started here.")
+    api_key: str = Field("", description="Key for llm.url.")
+    server_path: str = Field("", description='A llama-server program; "" looks on the PATH, then uses the embedded one.')
+    server_args: list[str] = Field([], description="More arguments for llama-server.")
+    context_tokens: int = Field(2048, ge=512, le=262_144, description="Context window in tokens.")
+    gpu_layers: int = Field(-1, ge=-1, le=999, description="Layers on the GPU; -1 is all that fit (0 on machines without one).")
+    threads: int = Field(0, ge=0, le=64, description="CPU threads; 0 uses all cores.")
+    prompt_format: Literal["server", "chatml", "llama2", "plain"] = Field("server", description="Chat template: the server's own, or one of ours.")
+    personality: Literal["assistant", "poet", "scientist", "dj", "oracle"] = Field("assistant", description="How it speaks.")
+    system_prompt: str = Field("", description="Replaces the personality's system prompt.")
+    language: str = Field("auto", description='Language of the answer: "en", "fr", or "auto" for that of the question.')
+    temperature: float = Field(0.6, ge=0, le=2, description="Sampling temperature.")
+    max_tokens: int = Field(160, ge=16, le=4096, description="Longest answer in tokens.")
+    seed: int = Field(-1, ge=-1, description="Fixed seed for repeatable answers; -1 is random.")
+    history_turns: int = Field(6, ge=0, le=100, description="Exchanges that are remembered.")
+    history_seconds: Seconds = Field(300.0, description="How long they are remembered.")
+    timeout_seconds: float = Field(60.0, ge=1, le=600, description="Longest wait for a whole answer.")
+    stall_seconds: float = Field(15.0, ge=1, le=300, description="Longest wait for the next token.")
+
+
+class VisualField(Section):
+    """One field of the visual object."""
+
+    type: Literal["string", "float", "enum"] = Field("string", description="string, float or enum.")
+    description: str = Field("", description="What the language model is told about it.")
+    max_length: int = Field(160, ge=1, le=2000, description="Longest string in characters.")
+    minimum: float = Field(0.0, description="Smallest number.")
+    maximum: float = Field(1.0, description="Largest number.")
+    values: list[str] = Field([], description="Allowed words of an enum.")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "VisualField":
+        if self.type == "enum" and not self.values:
+            raise ValueError('an enum needs values, for example values = ["calm", "wild"]')
+        if self.type == "float" and self.minimum >= self.maximum:
+            raise ValueError("minimum must be below maximum")
+        return self
+
+
+DEFAULT_VISUAL_SCHEMA: dict[str, VisualField] = {
+    "prompt": VisualField(description="a short image prompt for the scene", max_length=120),
+    "mood": VisualField(type="enum", description="the mood", values=["calm", "joyful", "dreamy", "tense", "dark"]),
+    "intensity": VisualField(type="float", description="how strong, 0 to 1"),
+}
+
+
+class VisualConfig(Section):
+    """What the language model may say to the visuals."""
+
+    fields: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], VisualField] = Field(
+        DEFAULT_VISUAL_SCHEMA, alias="schema", description="The fields; each is sent as /visual/<name>."
+    )
+
+    @model_validator(mode="after")
+    def _json_is_taken(self) -> "VisualConfig":
+        if "json" in self.fields:
+            raise ValueError("a visual field cannot be named json: /visual/json carries the whole object")
+        return self
+
+
+class TtsConfig(Section):
+    """The voice."""
+
+    engine: Literal["piper", "espeak", "wyoming", "none"] = Field("piper", description="Text to speech; none only prints.")
+    voice: str = Field("piper-en_US-joe-medium", description="An installed voice, the path of a Piper .onnx, or an espeak-ng voice such as fr.")
+    url: str = Field("", description="tcp://host:port of a Wyoming service, for engine wyoming.")
+    fallback: Literal["espeak", "none"] = Field("espeak", description="Voice for when the engine fails, and for languages that it does not speak.")
+    speed: float = Field(1.0, ge=0.5, le=2, description="Speaking rate; 1 is the voice's own.")
+    timeout_seconds: float = Field(20.0, ge=1, le=300, description="Longest wait for the next stretch of sound.")
+
+
+class OscConfig(Section):
+    """Open Sound Control, for TouchDesigner and others."""
+
+    targets: list[Annotated[str, Field(pattern=r"^\S+:\d{1,5}$")]] = Field(["127.0.0.1:7000"], description="Receivers as host:port; [] sends nothing.")
+    max_datagram_bytes: int = Field(1400, ge=256, le=8000, description="Largest datagram; 1400 suits a LAN, 8000 loopback.")
+    level_rate_hz: float = Field(30.0, ge=0, le=60, description="Level and VAD messages per second; 0 sends none.")
+    heartbeat_seconds: float = Field(1.0, ge=0.1, le=60, description="Seconds between heartbeats and snapshots.")
+
+
+class RunnerConfig(Section):
+    """The child processes that run models."""
+
+    start_timeout_seconds: float = Field(120.0, ge=1, le=3600, description="Longest wait for a model to become ready.")
+    stop_grace_seconds: float = Field(3.0, ge=0.1, le=60, description="Time between asking a process to end and killing it.")
+    breaker_failures: int = Field(5, ge=1, le=100, description="Failures in a row after which a model is given a rest.")
+
+
+class ModelsConfig(Section):
+    """Where models are kept and fetched."""
+
+    folder: Path | None = Field(None, description="Models folder; unset is the user data folder.")
+    source_timeout_seconds: float = Field(10.0, ge=1, le=300, description="A source that is silent for this long is skipped.")
+
+
+class LogConfig(Section):
+    """Logs. They go to standard error and to a file, never to standard output."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least important level that is shown.")
+    file: str = Field("", description='Rotating log file; "" is in the user state folder, "none" writes none.')
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    audio: AudioConfig = AudioConfig()
+    wakeword: WakewordConfig = WakewordConfig()
+    vad: VadConfig = VadConfig()
+    stt: SttConfig = SttConfig()
+    llm: LlmConfig = LlmConfig()
+    visual: VisualConfig = VisualConfig()
+    tts: TtsConfig = TtsConfig()
+    osc: OscConfig = OscConfig()
+    runner: RunnerConfig = RunnerConfig()
+    models: ModelsConfig = ModelsConfig()
+    log: LogConfig = LogConfig()

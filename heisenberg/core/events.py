@@ -1,0 +1,229 @@
+"""What happens in a turn, as frozen dataclasses; the timing diagram of Heisenberg.
+
+Every event has ``turn`` (0 before the first) and ``at`` (seconds since the session started, monotonic).
+``docs/reference/events.md`` is generated from this file. An event exists because somebody consumes it:
+the console, the JSON-lines file, OSC, the benchmark or a test.
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened."""
+
+    type: ClassVar[str] = "event"
+
+    turn: int
+    """Turn number, 1 for the first; 0 before it."""
+
+    at: float
+    """Seconds since the session started."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        cls.type = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    def as_dict(self) -> dict[str, Any]:
+        """``{"type": …, "turn": …, "at": …, …}``, ready for JSON."""
+        return {"type": self.type, **dataclasses.asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChanged(Event):
+    """The assistant moved to another state."""
+
+    state: str
+    """``idle``, ``listening``, ``thinking`` or ``speaking``."""
+    previous: str
+    """The state it left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakewordDetected(Event):
+    """The wake phrase was heard; a turn begins."""
+
+    name: str
+    """Which wake word, for example ``hey_jarvis``."""
+    score: float
+    """The engine's confidence, 0–1."""
+    audio_at: float
+    """Where it was heard, in seconds of audio since the input opened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechStarted(Event):
+    """The user began to speak the command."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechEnded(Event):
+    """The endpoint: the command is over, or there was none."""
+
+    audio_seconds: float
+    """Length of the command, silence trimmed."""
+    reason: str
+    """``silence``, ``timeout``, ``no_speech``, ``input_lost`` or ``end_of_input``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptionPartial(Event):
+    """What was understood so far; may still change."""
+
+    text: str
+    """The words so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptionFinal(Event):
+    """What the user said."""
+
+    text: str
+    """The words, empty if there were none."""
+    language: str
+    """ISO 639-1 code, for example ``en``."""
+    audio_seconds: float
+    """How much audio was transcribed."""
+    stt_seconds: float
+    """How long the recogniser took for the final text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnCommitted(Event):
+    """The turn is certain; from here on OSC and speech may leave."""
+
+    reason: str
+    """Why it was certain: the endpoint's reason, or ``text`` for typed input."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnDropped(Event):
+    """The turn ended without an answer, on purpose."""
+
+    reason: str
+    """``no_speech``, ``stt_empty``, ``stopped``, ``interrupted`` or ``input_lost``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmStarted(Event):
+    """The language model was asked."""
+
+    model: str
+    """Its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmToken(Event):
+    """A piece of the reply's text, as it grows."""
+
+    text: str
+    """The new characters of the reply (never JSON syntax)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmSentence(Event):
+    """A stretch of the reply that is ready to be spoken."""
+
+    text: str
+    """A sentence or a first clause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisualUpdated(Event):
+    """A visual field is complete and valid."""
+
+    field: str
+    """Its name in the schema."""
+    value: str | float
+    """Text, or a number within its range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmComplete(Event):
+    """The language model finished."""
+
+    text: str
+    """The whole reply."""
+    visual: dict[str, str | float]
+    """All visual fields."""
+    tokens: int
+    """Generated tokens, 0 if the server does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakingStarted(Event):
+    """The first sample of the reply was handed to the output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakingFinished(Event):
+    """The reply has been played."""
+
+    played_seconds: float
+    """How much of it was heard."""
+    interrupted: bool
+    """Whether it was cut short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OscSent(Event):
+    """A datagram left for the OSC targets (levels and heartbeats excepted)."""
+
+    address: str
+    """Its OSC address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStarted(Event):
+    """A model's process is ready."""
+
+    model: str
+    """The model's name."""
+    reason: str
+    """``start`` or ``restart``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFailed(Event):
+    """A model's process ended unexpectedly."""
+
+    model: str
+    """The model's name."""
+    reason: str
+    """Exit status or signal, and its last line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputLost(Event):
+    """The microphone stopped delivering audio; it is looked for again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputRestored(Event):
+    """Audio is flowing again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnCompleted(Event):
+    """The answer was given."""
+
+    latency: dict[str, float]
+    """Seconds from the true end of the user's speech: ``endpoint``, ``stt``, ``llm_first_token``,
+    ``first_visual``, ``first_sentence``, ``tts_first_audio``, ``first_audio`` (those that happened)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """The turn, or a part of the program, failed."""
+
+    code: str
+    """A stable code from docs/reference/errors.md."""
+    message: str
+    """One line for people."""
+
+
+def all_events() -> list[type[Event]]:
+    """Every event class, in the order above."""
+    return list(Event.__subclasses__())

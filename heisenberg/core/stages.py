@@ -1,0 +1,246 @@
+"""What the orchestrator needs of each stage, and nothing more.
+
+Stages never import each other; they meet here. Every Protocol's docstring is its contract: the fakes in
+``tests/fakes`` and the real engines pass the same suite in ``tests/contract``.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from heisenberg.core.audio import AudioChunk, Samples
+from heisenberg.core.events import Event
+
+# ── hearing ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class AudioSource(Protocol):
+    """Where sound comes from. Used by one thread only (but ``close`` may come from any)."""
+
+    live: bool
+    """True if time passes whether or not anybody reads (a microphone, a paced file)."""
+
+    def read(self) -> Samples | None:
+        """The next 512 samples (16 kHz mono int16; the last may be shorter), None at the end.
+
+        Blocks at most about one second. Raises AudioError (code ``audio-input-lost``) when a device
+        has stopped delivering; calling again tries to get it back.
+        """
+
+    def close(self) -> None:
+        """Release the device or file; ``read`` then returns None. May be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A wake phrase was heard."""
+
+    name: str
+    """Which one."""
+    score: float
+    """Confidence, 0–1."""
+
+
+class WakewordEngine(Protocol):
+    """Is this the wake phrase? Owned by the audio thread."""
+
+    def process(self, samples: Samples) -> Wake | None:
+        """Advance by 16 kHz samples; report a phrase at the chunk in which it ends.
+
+        The same utterance is reported once. Time is counted in samples.
+        """
+
+    def reset(self) -> None:
+        """Forget what was heard, keep what was loaded."""
+
+    def close(self) -> None:
+        """Free the model."""
+
+
+class VadEngine(Protocol):
+    """Is this speech? Owned by the audio thread."""
+
+    def process(self, samples: Samples) -> float:
+        """Advance by 512 samples at 16 kHz; the probability (0–1) that they hold speech."""
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+
+
+class EndReason(StrEnum):
+    """Why a command ended."""
+
+    SILENCE = "silence"
+    TIMEOUT = "timeout"
+    NO_SPEECH = "no_speech"
+    INPUT_LOST = "input_lost"
+    END_OF_INPUT = "end_of_input"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandStarted:
+    """The user began to speak."""
+
+    at_seconds: float
+    """Where speech began, in audio seconds since the endpointer's reset."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnded:
+    """The command is over (or, with NO_SPEECH, never came)."""
+
+    reason: EndReason
+    start_seconds: float
+    """Where speech began, in audio seconds since the reset."""
+    end_seconds: float
+    """Where speech ended; the silence that was waited for comes after it."""
+
+
+class Endpointer(Protocol):
+    """Turns speech probabilities into a start and an end, counting audio seconds. Pure."""
+
+    def process(self, seconds: float, probability: float) -> CommandStarted | CommandEnded | None:
+        """Advance by *seconds* of audio whose speech probability is *probability* (0–1)."""
+
+    def finish(self, reason: EndReason) -> CommandEnded:
+        """The input ended or was lost; say what was there."""
+
+    def reset(self) -> None:
+        """Begin to wait for a new command."""
+
+
+# ── understanding ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said."""
+
+    text: str
+    """The words; empty if there were none."""
+    language: str
+    """ISO 639-1 code."""
+
+
+class Recognition(Protocol):
+    """One utterance being recognised."""
+
+    def feed(self, samples: Samples) -> None:
+        """More 16 kHz audio, in order. Never blocks."""
+
+    async def finish(self, command: Samples) -> Transcript:
+        """The final text. *command* is the whole command again, trimmed to its speech.
+
+        May be called a second time after a failure. Raises TranscriptionError.
+        """
+
+    async def cancel(self) -> None:
+        """Forget it; no partial arrives after this returns."""
+
+
+class Recogniser(Protocol):
+    """Speech to text."""
+
+    def open(self, on_partial: Callable[[str], None]) -> Recognition:
+        """Begin an utterance. *on_partial* is called on the event loop with the words so far."""
+
+    async def warm_up(self) -> None:
+        """Start what is slow to start. Raises HeisenbergError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and its answer, as the language model remembers them."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyToken:
+    """New characters of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySentence:
+    """A stretch of the reply that can be spoken."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VisualField:
+    """A visual field, complete and valid."""
+
+    field: str
+    value: str | float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole answer; always the last thought."""
+
+    text: str
+    visual: dict[str, str | float]
+    tokens: int
+
+
+Thought = ReplyToken | ReplySentence | VisualField | Answer
+
+
+class Brain(Protocol):
+    """The language model with its prompt, its schema and its parser."""
+
+    model: str
+    """Its name, for the events."""
+
+    def think(self, question: str, history: Sequence[Exchange], language: str | None = None) -> AsyncIterator[Thought]:
+        """Stream the answer to *question*: any number of tokens, sentences and fields, then one Answer.
+
+        Closing the iterator cancels the generation at the server. Raises BrainError.
+        """
+
+    async def warm_up(self) -> None:
+        """Start what is slow to start. Raises HeisenbergError."""
+
+
+# ── answering ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Voice(Protocol):
+    """Text to speech."""
+
+    def speak(self, text: str) -> AsyncIterator[AudioChunk]:
+        """Stream *text* as sound, at the voice's own rate. Raises SpeechError."""
+
+    async def warm_up(self) -> None:
+        """Start what is slow to start. Raises HeisenbergError."""
+
+
+class AudioOutput(Protocol):
+    """Where the reply is heard."""
+
+    async def play(self, chunk: AudioChunk) -> None:
+        """Queue sound of any rate; returns when there is room, so a slow output slows the voice."""
+
+    async def drain(self) -> float:
+        """Wait until everything queued was heard; seconds played since the last drain or stop."""
+
+    async def stop(self) -> float:
+        """Fall silent at once; seconds played since the last drain or stop."""
+
+    async def close(self) -> None:
+        """Release the device or finish the file."""
+
+
+class Sink(Protocol):
+    """Somebody who is told what happens."""
+
+    def handle(self, event: Event) -> None:
+        """Take note of *event*. Never blocks and never raises for a receiver that is not there."""
+
+    async def close(self) -> None:
+        """Flush and release."""

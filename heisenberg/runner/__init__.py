@@ -1,0 +1,1 @@
+"""Models as supervised child processes: catalog (on disk), supervisor (alive), lanes (in turn)."""

@@ -1,0 +1,1 @@
+"""Child processes: start, ready, watch, stop; they never outlive us."""

@@ -1,0 +1,1 @@
+"""Where results go: OSC, speech, console, JSON lines. In: events; out: the world."""

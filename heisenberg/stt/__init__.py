@@ -1,0 +1,1 @@
+"""Speech to text. In: the samples of a command; out: its words."""

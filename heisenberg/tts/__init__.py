@@ -1,0 +1,1 @@
+"""Text to speech. In: sentences; out: sound."""

@@ -1,0 +1,1 @@
+"""Wake words. In: 16 kHz samples; out: the name and score of a phrase."""
