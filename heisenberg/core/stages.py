@@ -5,6 +5,7 @@ Stages never import each other; they meet here. Every Protocol's docstring is it
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -110,6 +111,28 @@ class Endpointer(Protocol):
         """Begin to wait for a new command."""
 
 
+# ── services that run elsewhere ──────────────────────────────────────────────────────────────────
+
+
+class ServiceLease(Protocol):
+    """The right to use a service (a child process, or a server on the network) for a while."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers: ``unix://``, ``tcp://`` or ``http://``."""
+
+    @property
+    def api_key(self) -> str:
+        """What it wants to see with each request; empty for none."""
+
+    def condemn(self, reason: str) -> None:
+        """It no longer answers; whoever runs it should end it."""
+
+
+LeaseService = Callable[[], AbstractAsyncContextManager[ServiceLease]]
+"""Waits for its turn, and for the service to be ready; the lease ends with the block."""
+
+
 # ── understanding ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -213,8 +236,11 @@ class Brain(Protocol):
 class Voice(Protocol):
     """Text to speech."""
 
-    def speak(self, text: str) -> AsyncIterator[AudioChunk]:
-        """Stream *text* as sound, at the voice's own rate. Raises SpeechError."""
+    def speak(self, text: str, language: str | None = None) -> AsyncIterator[AudioChunk]:
+        """Stream *text* as sound, at the voice's own rate.
+
+        *language* (ISO 639-1) is what the text is in, where that is known. Raises SpeechError.
+        """
 
     async def warm_up(self) -> None:
         """Start what is slow to start. Raises HeisenbergError."""

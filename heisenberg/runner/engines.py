@@ -1,0 +1,128 @@
+"""How each engine's child is started: its program, arguments, address and readiness.
+
+Nothing here runs a model; ``workers/`` does, in the children that these specs describe.
+"""
+
+import importlib.util
+import os
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from heisenberg.core.config import LlmConfig, SttConfig, TtsConfig
+from heisenberg.core.errors import ModelFailedToStart
+from heisenberg.runner.ready import llama_is_ready, wyoming_is_ready
+from heisenberg.runner.supervisor.process import Address, ChildSpec
+
+NewSpec = Callable[[], ChildSpec]
+"""Makes a fresh spec for each start: a new socket, port and key."""
+
+
+def whisper(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
+    """Whisper as a Wyoming service.
+
+    Args:
+        name: the model's name.
+        model: folder of CTranslate2 weights, or a hub repository.
+        sockets: a short folder that only we may enter.
+    """
+    languages = config.languages if config.language == "auto" else [config.language]
+    options: tuple[str, ...] = ("--device", config.device, "--threads", str(config.threads or _stt_threads()))
+    options += ("--beam-size", str(config.beam_size), "--languages", ",".join(languages))
+    # Silent weights loading: the hub's progress bars would fill the log.
+    env = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    if Path(model).exists():
+        env["HF_HUB_OFFLINE"] = "1"
+    return lambda: _worker("whisper", name, model, options, sockets, env)
+
+
+def piper(name: str, model: Path, config: TtsConfig, sockets: Path) -> NewSpec:
+    """Piper as a Wyoming service; *model* is the voice's .onnx file."""
+    return lambda: _worker("piper", name, str(model), ("--speed", str(config.speed)), sockets, {})
+
+
+def llama(name: str, model: Path, config: LlmConfig) -> NewSpec:
+    """llama.cpp's server for the GGUF file *model*: an installed one, else the embedded one.
+
+    Raises: ModelFailedToStart if there is neither.
+    """
+    program = find_llama_server(config.server_path)
+    if program is None and not has_embedded_llama():
+        raise ModelFailedToStart(
+            "No llama-server on the PATH, and the embedded one has no build for this machine. "
+            "Install llama.cpp, set llm.server_path, or point llm.url at a running server.",
+            code="missing-program",
+        )
+    return lambda: _llama_spec(name, model, config, program, free_port(), secrets.token_urlsafe(24))
+
+
+def llama_argv(program: Path | None, name: str, model: Path, config: LlmConfig, port: int) -> tuple[str, ...]:
+    """The command line of llama.cpp's server: *program*, or the embedded one if None."""
+    common: tuple[str, ...] = (
+        "--alias",
+        name,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--ctx-size",
+        str(config.context_tokens),
+    )
+    common += ("--parallel", "1")
+    if config.threads:
+        common += ("--threads", str(config.threads))
+    if config.gpu_layers >= 0:
+        common += ("--gpu-layers", str(config.gpu_layers))
+    if program is None:
+        return (sys.executable, "-m", "heisenberg.workers.llama", "--model", str(model), *common)
+    return (str(program), "--model", str(model), *common, "--jinja", "--no-webui", *config.server_args)
+
+
+def find_llama_server(configured: str) -> Path | None:
+    """The llama-server to use: the configured one, else the PATH's, else None for the embedded one.
+
+    Raises: ModelFailedToStart if the configured one does not exist.
+    """
+    found = shutil.which(configured or "llama-server")
+    if configured and found is None:
+        raise ModelFailedToStart(
+            f'llm.server_path is "{configured}", which is not a program. Leave it empty to use the embedded server.',
+            code="missing-program",
+        )
+    return Path(found) if found else None
+
+
+def has_embedded_llama() -> bool:
+    """Whether the embedded server can run here."""
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _llama_spec(name: str, model: Path, config: LlmConfig, program: Path | None, port: int, key: str) -> ChildSpec:
+    argv = llama_argv(program, name, model, config, port)
+    if program is not None:
+        argv = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "workers" / "guard.py"), *argv)
+    address = Address(f"http://127.0.0.1:{port}", key)
+    return ChildSpec(name, argv, address, llama_is_ready, {"LLAMA_API_KEY": key})
+
+
+def _worker(
+    family: str, name: str, model: str, options: tuple[str, ...], sockets: Path, env: dict[str, str]
+) -> ChildSpec:
+    uri = f"unix://{sockets}/{family}-{secrets.token_hex(4)}"
+    argv = (sys.executable, "-m", f"heisenberg.workers.{family}", "--model", model, "--name", name, "--uri", uri)
+    return ChildSpec(name, argv + options, Address(uri), wyoming_is_ready, env)
+
+
+def _stt_threads() -> int:
+    """Half of the cores, at most 4: the language model and the voice need the rest."""
+    return max(1, min(4, (os.cpu_count() or 2) // 2))

@@ -1,0 +1,58 @@
+"""All lanes of this process, by model name; ends their children together."""
+
+import asyncio
+from collections.abc import Callable
+
+from heisenberg.core.config import RunnerConfig
+from heisenberg.runner.lanes import Lane
+from heisenberg.runner.supervisor.keeper import Keeper, Watcher
+from heisenberg.runner.supervisor.process import ChildSpec
+from heisenberg.runner.supervisor.sweep import Ledger
+
+
+class Pool:
+    """The models that this process may run.
+
+    Args:
+        config: timeouts and the breaker.
+        ledger: where running children are written down, so that a later start can end orphans.
+        watcher: told of starts and failures.
+    """
+
+    def __init__(self, config: RunnerConfig, ledger: Ledger, watcher: Watcher) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._watchers = [watcher]
+        self._lanes: dict[str, Lane] = {}
+
+    def lane(self, name: str, new_spec: Callable[[], ChildSpec], capacity: int = 1) -> Lane:
+        """The lane of model *name*, made on first use."""
+        if name not in self._lanes:
+            keeper = Keeper(
+                name,
+                new_spec,
+                start_timeout_s=self._config.start_timeout_seconds,
+                stop_grace_s=self._config.stop_grace_seconds,
+                breaker_failures=self._config.breaker_failures,
+                watcher=self._tell,
+            )
+            self._lanes[name] = Lane(keeper, capacity)
+        return self._lanes[name]
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell *watcher* of starts and failures, too."""
+        self._watchers.append(watcher)
+
+    def pids(self) -> dict[str, int]:
+        """The running children: model name → process id."""
+        return {name: lane.keeper.child.pid for name, lane in self._lanes.items() if lane.keeper.child is not None}
+
+    async def close(self) -> None:
+        """End every child; returns when all are gone."""
+        await asyncio.gather(*(lane.keeper.stop() for lane in self._lanes.values()))
+        self._ledger.write({})
+
+    def _tell(self, what: str, name: str, reason: str) -> None:
+        self._ledger.write(self.pids())
+        for watcher in self._watchers:
+            watcher(what, name, reason)

@@ -1,0 +1,37 @@
+"""Is a child ready? It is when it answers, not when it prints something."""
+
+import asyncio
+
+import aiohttp
+from wyoming.client import AsyncClient
+from wyoming.info import Describe, Info
+
+from heisenberg.runner.supervisor.process import Address
+
+PROBE_TIMEOUT_S = 1.0
+
+
+async def wyoming_is_ready(address: Address) -> bool:
+    """Whether a Wyoming service at *address* describes itself."""
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S), AsyncClient.from_uri(address.url) as client:
+            await client.write_event(Describe().event())
+            event = await client.read_event()
+            return event is not None and Info.is_type(event.type)
+    except (OSError, TimeoutError, ValueError):
+        return False
+
+
+async def llama_is_ready(address: Address) -> bool:
+    """Whether llama.cpp's server at *address* has loaded its model, and is ours: it knows our key."""
+    timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+    headers = {"Authorization": f"Bearer {address.api_key}"}
+    try:
+        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
+            async with http.get(f"{address.url}/health") as health:
+                if health.status != 200:
+                    return False
+            async with http.get(f"{address.url}/v1/models") as models:
+                return models.status == 200
+    except (OSError, TimeoutError, aiohttp.ClientError):
+        return False

@@ -1,0 +1,173 @@
+"""One life of one child process: start, ready, watch, stop.
+
+A child leads its own process group, so that a stop reaches whatever it started. It ends with us: our
+workers watch their standard input, which we hold open, and other programs run under
+``workers/guard.py``, which does so for them. This file knows nothing of models, queues or restarts.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from heisenberg.core.errors import ModelFailedToStart
+
+log = logging.getLogger(__name__)
+
+KEPT_LINES = 50
+"""Last lines of output that are kept for an error message."""
+
+LINE_LIMIT_BYTES = 2_000
+"""A longer line is cut; a child that never ends its lines must not fill our memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a ready child answers."""
+
+    url: str
+    """``unix:///path``, ``tcp://host:port`` or ``http://host:port``."""
+    api_key: str = field(default="", repr=False)
+    """What it wants to see with each request; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """How to start a child and how to tell that it is ready."""
+
+    name: str
+    """The model's name, for people."""
+    argv: tuple[str, ...]
+    """Program and arguments; never a shell line."""
+    address: Address
+    """Where it will answer."""
+    is_ready: Callable[[Address], Awaitable[bool]]
+    """Whether it answers now; must return within about a second and not raise."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Added to our environment."""
+
+
+class ChildProcess:
+    """A running child. Make one with :meth:`start`."""
+
+    def __init__(self, spec: ChildSpec, process: asyncio.subprocess.Process) -> None:
+        self.spec = spec
+        self.started_at = asyncio.get_running_loop().time()
+        self._process = process
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._reader = asyncio.create_task(self._read_output(), name=f"output of {spec.name}")
+
+    @classmethod
+    async def start(cls, spec: ChildSpec, timeout_s: float) -> "ChildProcess":
+        """Start the child and return once it answers.
+
+        Raises: ModelFailedToStart if it cannot be started, ends early, or is silent for *timeout_s* seconds.
+        """
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *spec.argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **spec.env},
+            )
+        except OSError as exc:
+            raise ModelFailedToStart(f"{spec.name} cannot be started: {exc.strerror or exc} ({spec.argv[0]}).") from exc
+        child = cls(spec, process)
+        try:
+            await child._wait_until_ready(timeout_s)
+        except BaseException:
+            await child.stop(grace_s=1.0)
+            raise
+        return child
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is also its group's."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.returncode is None
+
+    async def exited(self) -> str:
+        """Wait until it ends; say how, for people."""
+        status = await self._process.wait()
+        with contextlib.suppress(TimeoutError):
+            # Its last words may still be in the pipe; a grandchild may hold the pipe open for ever.
+            await asyncio.wait_for(asyncio.shield(self._reader), 0.5)
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"exited with code {status}"
+        last = self.last_line
+        return f'{how}. Last line: "{last}"' if last else how
+
+    @property
+    def last_line(self) -> str:
+        """The last thing it printed."""
+        return next((line for line in reversed(self._lines) if line.strip()), "")
+
+    def kill(self) -> None:
+        """End it and its group at once."""
+        self._signal_group(signal.SIGKILL)
+
+    async def stop(self, grace_s: float) -> None:
+        """Ask it to end, wait *grace_s* seconds, then kill its group."""
+        self._signal_group(signal.SIGTERM)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), grace_s)
+        except TimeoutError:
+            log.warning("%s ignores the request to end; killing it", self.spec.name)
+        self._signal_group(signal.SIGKILL)
+        await self._process.wait()
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
+        # asyncio closes the pipes when it sees their end, which a grandchild can postpone for ever.
+        transport = getattr(self._process, "_transport", None)
+        if transport is not None:
+            transport.close()
+
+    async def _wait_until_ready(self, timeout_s: float) -> None:
+        ended = asyncio.create_task(self.exited(), name=f"start of {self.spec.name}")
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not await self.spec.is_ready(self.spec.address):
+                    done, _ = await asyncio.wait({ended}, timeout=0.05)
+                    if done:
+                        raise ModelFailedToStart(f"{self.spec.name} did not start: it {ended.result()}")
+        except TimeoutError:
+            said = f' Last line: "{self.last_line}".' if self.last_line else ""
+            raise ModelFailedToStart(
+                f"{self.spec.name} did not answer within {timeout_s:g} s.{said} See runner.start_timeout_seconds."
+            ) from None
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    async def _read_output(self) -> None:
+        """Keep the last lines; never block the child and never trust the length of a line."""
+        stream = self._process.stdout
+        assert stream is not None
+        rest = b""
+        while block := await stream.read(4096):
+            *lines, rest = (rest + block).split(b"\n")
+            rest = rest[-LINE_LIMIT_BYTES:]
+            for line in lines:
+                self._keep(line)
+        self._keep(rest)
+
+    def _keep(self, line: bytes) -> None:
+        text = line[-LINE_LIMIT_BYTES:].decode("utf-8", "replace").rstrip()
+        if text:
+            self._lines.append(text)
+            log.debug("%s: %s", self.spec.name, text)

@@ -1,0 +1,50 @@
+"""Runs a program that does not watch its parent, and ends it when ours is gone.
+
+Usage: python guard.py PROGRAM ARGS...
+
+Used for llama-server. Standard library only and run by path, so that it starts in milliseconds. It leads
+the process group; whatever ends the guard's parent ends the program within a moment.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def main(argv: list[str]) -> int:
+    """Run *argv*; its exit status."""
+    _die_with_parent()
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+
+    def watch() -> None:
+        while True:
+            try:
+                if not os.read(0, 4096):
+                    break
+            except OSError:
+                break
+        child.kill()
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    status = child.wait()
+    return 128 - status if status < 0 else status
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: guard.py PROGRAM ARGS...")
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except OSError as error:
+        sys.exit(f"{sys.argv[1]}: {error.strerror}")

@@ -1,0 +1,255 @@
+"""Whisper in a process of its own, as a Wyoming service (faster-whisper, CTranslate2).
+
+In: ``transcribe``, audio, ``audio-stop``. Out: ``transcript``. The request's context may say
+``{"partial": true}`` (a quick decode of a command that is not over) or ``{"segments": true}`` (a whole
+recording: segments with their times are streamed as they are decoded).
+
+Guards against invented text: the caller sends speech only (trimmed by the VAD); nothing is conditioned
+on earlier text; segments that look like silence or like a loop are dropped; and the phrases that
+Whisper is known to say into silence count only when it is sure of them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from faster_whisper import WhisperModel
+from faster_whisper.transcribe import Segment
+from wyoming.asr import Transcribe, Transcript
+from wyoming.audio import AudioChunk, AudioChunkConverter, AudioStart, AudioStop
+from wyoming.event import Event
+from wyoming.info import AsrModel, AsrProgram, Attribution, Info
+
+from heisenberg.workers.wyoming_service import ModelThread, ServiceHandler, arguments, prepare, serve
+
+RATE_HZ = 16_000
+NO_SPEECH_LIMIT = 0.6
+COMPRESSION_LIMIT = 2.4
+WORDS_PER_SECOND_LIMIT = 6.0
+"""Nobody speaks faster for long; a decoder in a loop does."""
+
+SHORTEST_WINDOW_S = 10.0
+"""Whisper was trained on 30 s windows. It bears 10 s with the same accuracy at a quarter of the cost;
+below that it repeats itself."""
+
+SILENCE_PHRASES = frozenset(
+    {"you", "thank you", "thanks for watching", "thank you for watching", "bye", "so", "the end", "merci",
+     "sous titres réalisés par la communauté d amara org", "sous titrage société radio canada"}
+)  # fmt: skip
+SURE_LOGPROB = -0.9
+
+FloatAudio = npt.NDArray[np.float32]
+
+
+class ShortWindowWhisper(WhisperModel):  # type: ignore[misc]  # the library has no types
+    """Whisper whose encoder sees ``window_frames`` (100 per second) instead of always 30 s."""
+
+    window_frames: int | None = None
+
+    def encode(self, features: npt.NDArray[np.float32]) -> Any:
+        """Encode, cutting the padding that the library adds."""
+        if self.window_frames is not None:
+            features = np.ascontiguousarray(features[..., : self.window_frames])
+        return super().encode(features)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a request may not change."""
+
+    beam_size: int
+    languages: tuple[str, ...]
+
+
+class Whisper:
+    """The model and its guards. Used by one thread.
+
+    Args:
+        model: a folder of CTranslate2 weights, or a hub repository.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        threads: CPU threads.
+    """
+
+    def __init__(self, model: str, device: str, threads: int, options: Options) -> None:
+        self._options = options
+        self._model = self._load(model, device, threads)
+        self._last_language = options.languages[0]
+
+    @property
+    def is_multilingual(self) -> bool:
+        """Whether it knows more than English."""
+        return bool(self._model.model.is_multilingual)
+
+    def transcribe(self, audio: FloatAudio, language: str | None, *, partial: bool) -> tuple[str, str]:
+        """The words of one command and their language.
+
+        Args:
+            audio: float32 mono, 16 kHz, shape (n,), −1 to 1, speech only.
+            language: ISO 639-1 code, None to detect it.
+        """
+        seconds = len(audio) / RATE_HZ
+        window_s = max(SHORTEST_WINDOW_S, seconds + 2.0)
+        self._model.window_frames = None if window_s >= 30 else int(window_s * 100) // 2 * 2
+        try:
+            language = self._language(audio, language)
+            text, is_sound = self._decode(audio, language, partial)
+            if not is_sound and self._model.window_frames is not None and not partial:
+                self._model.window_frames = None
+                text, is_sound = self._decode(audio, language, partial)
+        finally:
+            self._model.window_frames = None
+        return (text if is_sound else ""), language
+
+    def segments(self, audio: FloatAudio, language: str | None) -> Iterator[dict[str, Any]]:
+        """A whole recording, segment by segment: ``{"start": s, "end": s, "text": …, "language": …}``."""
+        found, info = self._model.transcribe(
+            audio,
+            language=self._known(language),
+            beam_size=max(self._options.beam_size, 2),
+            temperature=0.0,
+            condition_on_previous_text=False,
+            vad_filter=True,
+            no_speech_threshold=NO_SPEECH_LIMIT,
+        )
+        for segment in found:
+            if segment.compression_ratio <= COMPRESSION_LIMIT and segment.text.strip():
+                yield {
+                    "start": round(segment.start, 3),
+                    "end": round(segment.end, 3),
+                    "text": segment.text.strip(),
+                    "language": info.language,
+                }
+
+    def _decode(self, audio: FloatAudio, language: str, partial: bool) -> tuple[str, bool]:
+        """The text, and whether the decoder looks sane."""
+        seconds = len(audio) / RATE_HZ
+        segments, _ = self._model.transcribe(
+            audio,
+            language=language,
+            beam_size=1 if partial else self._options.beam_size,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+            no_speech_threshold=NO_SPEECH_LIMIT,
+            max_new_tokens=int(8 * seconds) + 8,
+        )
+        kept = [s for s in segments if not _is_invented(s)]
+        text = " ".join(s.text.strip() for s in kept).strip()
+        looped = any(s.compression_ratio > COMPRESSION_LIMIT for s in kept)
+        too_fast = len(text.split()) > max(4.0, WORDS_PER_SECOND_LIMIT * seconds)
+        return text, not (looped or too_fast)
+
+    def _language(self, audio: FloatAudio, language: str | None) -> str:
+        known = self._known(language)
+        if known is not None:
+            return known
+        _, _, probabilities = self._model.detect_language(audio)
+        allowed = {code: p for code, p in probabilities if code in self._options.languages}
+        best = max(allowed, key=lambda code: allowed[code], default=self._last_language)
+        if allowed.get(best, 0.0) >= 0.5:
+            self._last_language = best
+        return self._last_language
+
+    def _known(self, language: str | None) -> str | None:
+        return language if self.is_multilingual else "en"
+
+    @staticmethod
+    def _load(model: str, device: str, threads: int) -> ShortWindowWhisper:
+        import ctranslate2
+
+        if device == "auto":
+            device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        compute_type = "float16" if device == "cuda" else "int8"
+        return ShortWindowWhisper(model, device=device, compute_type=compute_type, cpu_threads=threads)
+
+
+def _is_invented(segment: Segment) -> bool:
+    """Whether this looks like text that nobody said."""
+    words = re.sub(r"[^\w]+", " ", segment.text.lower()).strip()
+    if not words:
+        return True
+    unsure = segment.avg_logprob < SURE_LOGPROB
+    if segment.no_speech_prob > NO_SPEECH_LIMIT and unsure:
+        return True
+    return words in SILENCE_PHRASES and (unsure or segment.no_speech_prob > 0.3)
+
+
+class WhisperHandler(ServiceHandler):
+    """One connection: collects audio, answers with a transcript."""
+
+    def __init__(self, whisper: Whisper, thread: ModelThread, info: Info, *args: Any) -> None:
+        super().__init__(*args)
+        self.info = info
+        self._whisper = whisper
+        self._thread = thread
+        self._request = Transcribe()
+        self._pcm: list[bytes] = []
+        self._converter = AudioChunkConverter(rate=RATE_HZ, width=2, channels=1)
+
+    async def serve(self, event: Event) -> bool:
+        """``transcribe``, ``audio-start``, ``audio-chunk``…, ``audio-stop``."""
+        if Transcribe.is_type(event.type):
+            self._request = Transcribe.from_event(event)
+        elif AudioStart.is_type(event.type):
+            self._pcm.clear()
+        elif AudioChunk.is_type(event.type):
+            self._pcm.append(self._converter.convert(AudioChunk.from_event(event)).audio)
+        elif AudioStop.is_type(event.type):
+            await self._answer()
+        return True
+
+    async def _answer(self) -> None:
+        audio = np.frombuffer(b"".join(self._pcm), dtype="<i2").astype(np.float32) / 32768.0
+        self._pcm.clear()
+        context = self._request.context or {}
+        language = None if self._request.language in (None, "auto") else self._request.language
+        if context.get("segments"):
+            await self._stream_segments(audio, language)
+            return
+        partial = bool(context.get("partial"))
+        text, spoken = await self._thread.run(lambda: self._whisper.transcribe(audio, language, partial=partial))
+        await self.write_event(Transcript(text=text, language=spoken).event())
+
+    async def _stream_segments(self, audio: FloatAudio, language: str | None) -> None:
+        await self.write_event(Event("transcript-start"))
+        texts, spoken = [], language or "en"
+        async for segment in self._thread.stream(lambda: self._whisper.segments(audio, language)):
+            texts.append(segment["text"])
+            spoken = segment["language"]
+            await self.write_event(Event("transcript-chunk", data=segment))
+        await self.write_event(Transcript(text=" ".join(texts), language=spoken).event())
+        await self.write_event(Event("transcript-stop"))
+
+
+def describe(name: str, languages: Iterable[str]) -> Info:
+    """What this service offers."""
+    by = Attribution(name="Heisenberg", url="")
+    model = AsrModel(
+        name=name, attribution=by, installed=True, description=name, version=None, languages=list(languages)
+    )
+    program = AsrProgram(
+        name="whisper", attribution=by, installed=True, description="Whisper", version=None, models=[model]
+    )
+    return Info(asr=[program])
+
+
+def main() -> None:
+    """Load, then serve."""
+    prepare()
+    parser = arguments("Whisper as a Wyoming service.")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--beam-size", type=int, default=1)
+    parser.add_argument("--languages", default="en")
+    args = parser.parse_args()
+    languages = tuple(args.languages.split(","))
+    whisper = Whisper(args.model, args.device, args.threads, Options(args.beam_size, languages))
+    thread, info = ModelThread(), describe(args.name or args.model, languages)
+    serve(args.uri, lambda *connection: WhisperHandler(whisper, thread, info, *connection))
+
+
+if __name__ == "__main__":
+    main()
