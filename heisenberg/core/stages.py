@@ -33,6 +33,20 @@ class AudioSource(Protocol):
         """Release the device or file; ``read`` then returns None. May be called twice."""
 
 
+class SampleRing(Protocol):
+    """The last seconds of what was heard, by sample number."""
+
+    @property
+    def written(self) -> int:
+        """How many samples were ever written; the next one's number."""
+
+    def write(self, samples: Samples) -> None:
+        """Add samples; the oldest are overwritten."""
+
+    def read_range(self, start: int, end: int) -> Samples:
+        """A copy of samples *start* to *end* (exclusive), clipped to what is still there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wake:
     """A wake phrase was heard."""
