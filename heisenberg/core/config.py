@@ -9,7 +9,7 @@ this file only says what may be configured.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -17,9 +17,12 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class Section(BaseModel):
-    """A table of the file. Unknown keys are refused, values never change after loading."""
+    """A table of the file. Unknown keys are refused, values never change after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+    Strict: a file that says ``silence_seconds = "0.6"`` or ``threads = true`` is told so, not guessed at.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False, strict=True)
 
 
 class AudioConfig(Section):
@@ -175,7 +178,7 @@ class RunnerConfig(Section):
 class ModelsConfig(Section):
     """Where models are kept and fetched."""
 
-    folder: Path | None = Field(None, description="Models folder; unset is the user data folder.")
+    folder: Annotated[Path, Strict(False)] | None = Field(None, description="Models folder; unset is the user data folder.")
     source_timeout_seconds: float = Field(10.0, ge=1, le=300, description="A source that is silent for this long is skipped.")
 
 

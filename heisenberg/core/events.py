@@ -226,4 +226,5 @@ class Failed(Event):
 
 def all_events() -> list[type[Event]]:
     """Every event class, in the order above."""
-    return list(Event.__subclasses__())
+    # ``slots=True`` makes a second class of each; the first one may still be waiting for the garbage collector.
+    return list({event.type: event for event in Event.__subclasses__()}.values())

@@ -1,0 +1,1 @@
+"""One file per command: takes parsed arguments, prints results, returns the exit status."""
