@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     """Declare ``config`` with its two actions.
 
-    ``args.needs_config`` is False: the actions load the configuration from ``args.config`` (a path or None)
-    and ``args.overrides`` (dotted keys), both optional, and ignore the one they are given.
+    ``args.loads_own_config`` is True: the actions load it from ``args.config`` (a path or None), ``args.set``
+    (pairs of dotted key and value) and ``args.log_level``, all optional, and are given none.
     """
     parser = subparsers.add_parser(
         "config",
@@ -31,14 +31,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "command line. Keys and passwords are masked.",
     )
     show.add_argument("--json", action="store_true", help="print one JSON object")
-    show.set_defaults(run=run_show, needs_config=False)
+    show.set_defaults(run=run_show, loads_own_config=True)
     check = actions.add_parser(
         "check",
         help="check the configuration",
         description="Check the configuration: print the file that is used and exit with status 0, or print "
         "each fault on a line of standard error and exit with status 2.",
     )
-    check.set_defaults(run=run_check, needs_config=False)
+    check.set_defaults(run=run_check, loads_own_config=True)
 
 
 def run_show(args: argparse.Namespace, config: object = None) -> int:
@@ -72,7 +72,9 @@ def _load(args: argparse.Namespace) -> "LoadedConfig":
     from heisenberg.core.settings import load
 
     path = getattr(args, "config", None)
-    return load(Path(path) if path else None, getattr(args, "overrides", None))
+    overrides: dict[str, object] = dict(getattr(args, "set", None) or ())
+    overrides["log.level"] = getattr(args, "log_level", None) or overrides.get("log.level")
+    return load(Path(path) if path else None, overrides)
 
 
 def _as_json(loaded: "LoadedConfig") -> dict[str, object]:

@@ -107,12 +107,11 @@ def _unknown_section(name: str, value: object) -> str:
 
 def _suggestion(path: KeyPath) -> str | None:
     *table, leaf = path
-    names = list((keys.node_at(table) or {}).get("properties", ()))
-    near = _nearest(leaf, names)
-    if near:
-        return _dotted([*table, near])
     homes = [f"{section}.{leaf}" for section, node in keys.sections().items() if leaf in node["properties"]]
-    return " or ".join(homes) or None
+    if homes:
+        return " or ".join(homes)
+    near = _nearest(leaf, list((keys.node_at(table) or {}).get("properties", ())))
+    return _dotted([*table, near]) if near else None
 
 
 def _nearest(word: str, words: Sequence[str]) -> str | None:

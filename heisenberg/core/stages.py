@@ -4,7 +4,7 @@ Stages never import each other; they meet here. Every Protocol's docstring is it
 ``tests/fakes`` and the real engines pass the same suite in ``tests/contract``.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -250,10 +250,11 @@ class Brain(Protocol):
 class Voice(Protocol):
     """Text to speech."""
 
-    def speak(self, text: str, language: str | None = None) -> AsyncIterator[AudioChunk]:
+    def speak(self, text: str, language: str | None = None) -> AsyncGenerator[AudioChunk, None]:
         """Stream *text* as sound, at the voice's own rate.
 
-        *language* (ISO 639-1) is what the text is in, where that is known. Raises SpeechError.
+        *language* (ISO 639-1) is what the text is in, where that is known. Closing the generator stops the
+        voice. Raises SpeechError.
         """
 
     async def warm_up(self) -> None:
