@@ -8,6 +8,7 @@ turn cancels it, and whatever still carries its number is ignored.
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ from heisenberg.core.events import (
     WorkerFailed,
     WorkerStarted,
 )
-from heisenberg.core.stages import Sink
+from heisenberg.core.stages import EndReason, Sink
 from heisenberg.orchestrator import listener as heard
 from heisenberg.orchestrator import states
 from heisenberg.orchestrator.listener import Listener
@@ -92,6 +93,7 @@ class Session:
         self._bounds = bounds
         self._once = once
         self._inbox: asyncio.Queue[Item] = asyncio.Queue(INBOX_SIZE)
+        self._questions: deque[states.TextAsked] = deque(maxlen=INBOX_SIZE)
         self._now = Assistant()
         self._listener: Listener | None = None
         self._work: TurnWork | None = None
@@ -114,6 +116,11 @@ class Session:
     def end_input(self) -> None:
         """No more questions come; the session ends after the current turn."""
         self._put(heard.InputEnded())
+
+    def end(self) -> None:
+        """End in good order: drop the current turn, take no more input."""
+        self.end_input()
+        self.stop_turn()
 
     def stop_turn(self) -> None:
         """Fall silent and drop the current turn."""
@@ -147,13 +154,15 @@ class Session:
             self._listener.start()
         try:
             while not self._is_done():
-                await self._handle(await self._inbox.get())
+                await self._handle_next()
             if self._failure is not None:
                 raise self._failure
         finally:
-            await self._rest()
-            if self._listener is not None:
-                await asyncio.to_thread(self._listener.stop)
+            try:
+                await self._abandon()
+            finally:
+                if self._listener is not None:
+                    await asyncio.to_thread(self._listener.stop)
 
     # ── the inbox ────────────────────────────────────────────────────────────────────────────────
 
@@ -170,12 +179,22 @@ class Session:
     def _is_done(self) -> bool:
         if self._failure is not None:
             return True
-        if self._now.state is not State.IDLE or not self._inbox.empty():
+        if self._now.state is not State.IDLE:
             return False
-        return self._input_ended or (self._once and self.tally.turns > 0)
+        if self._once and self.tally.turns > 0:
+            return True
+        return self._input_ended and self._inbox.empty() and not self._questions
+
+    async def _handle_next(self) -> None:
+        if self._now.state is State.IDLE and self._inbox.empty() and self._questions:
+            await self._step(self._questions.popleft())
+        else:
+            await self._handle(await self._inbox.get())
 
     async def _handle(self, item: Item) -> None:
         match item:
+            case states.TextAsked():
+                self._questions.append(item)  # its turn comes when no other is under way
             case heard.WakeHeard(name, score, audio_at):
                 await self._step(states.Woke(name, score, audio_at))
             case heard.CommandBegan():
@@ -208,6 +227,8 @@ class Session:
     def _fail(self, error: Exception) -> None:
         known = error if isinstance(error, HeisenbergError) else HeisenbergError(f"The audio thread failed: {error!r}.")
         self._failure = known
+        if self._is_open():
+            self.tally.failed += 1
         self.emit(Failed, code=known.code, message=known.message)
 
     # ── the state machine ────────────────────────────────────────────────────────────────────────
@@ -237,7 +258,7 @@ class Session:
         state, seconds = self._now.state, self._bounds.of(self._now.state)
         if seconds is not None:
             self._bound = self._loop.call_later(seconds, self._put, states.BoundReached(self._now.turn, state, seconds))
-        if self._listener is not None and previous is State.IDLE and state is State.THINKING:
+        if self._listener is not None and state is State.THINKING:
             self._listener.hold()
         self.emit(StateChanged, state=state.value, previous=previous.value)
 
@@ -248,8 +269,10 @@ class Session:
             case states.Transcribe():
                 await self._begin(work.transcribe())
             case states.Listen():
-                work.reopen()
-                if self._listener is not None:
+                await work.reopen()
+                if self._input_ended:
+                    self._put(states.CommandOver(EndReason.END_OF_INPUT, has_speech=False))
+                elif self._listener is not None:
                     self._listener.capture()
             case states.Commit(reason):
                 self.emit(TurnCommitted, reason=reason)
@@ -279,14 +302,29 @@ class Session:
         if task.cancelled() or (error := task.exception()) is None:
             return
         log.error("turn %d failed", self._now.turn, exc_info=error)
+        if task is not self._task:
+            return  # it was being replaced anyway
         fault = states.StageFailed(self._now.turn, states.Stage.TTS, "internal", f"A fault in Heisenberg: {error!r}.")
         self._put(fault)
 
     async def _cancel_task(self) -> None:
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=CANCEL_BOUND_S)
-        self._task = None
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_BOUND_S)
+
+    def _is_open(self) -> bool:
+        """Whether the turn's fate is still to be told."""
+        return self._now.state is not State.IDLE and not self._now.is_apologising
+
+    async def _abandon(self) -> None:
+        """The session ends; a turn that is under way is not lost silently."""
+        if self._is_open() and self._failure is None:
+            self.tally.dropped += 1
+            self.emit(TurnDropped, reason="interrupted")
+        if self._bound is not None:
+            self._bound.cancel()
+        await self._rest()
 
     async def _rest(self) -> None:
         """Nothing of the turn goes on; hear the wake word again."""

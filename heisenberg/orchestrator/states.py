@@ -199,6 +199,8 @@ def advance(now: Assistant, message: Message) -> Step:
             return replace(now, state=State.THINKING), (Transcribe(),)
         case State.LISTENING, CommandOver(reason, False):
             return _end(now, Drop("input_lost" if reason is EndReason.INPUT_LOST else "no_speech"))
+        case _, Transcribed() if now.is_apologising:
+            return now, ()  # it came just after its bound
         case State.THINKING, Transcribed(_, "", _, True) if not now.has_listened_again:
             return replace(now, state=State.LISTENING, has_listened_again=True), (Listen(),)
         case State.THINKING, Transcribed(_, "", _, _):
@@ -215,7 +217,7 @@ def advance(now: Assistant, message: Message) -> Step:
             text = f"The turn was {now.state.value} for {seconds:g} s, which is its bound."
             return _give_up(now, "turn-timeout", text)
         case State.LISTENING | State.THINKING | State.SPEAKING, StopAsked():
-            return _end(now, Drop("stopped"))
+            return _end(now) if now.is_apologising else _end(now, Drop("stopped"))
     return now, ()
 
 

@@ -123,7 +123,7 @@ class TurnWork:
         except HeisenbergError as exc:
             self._failed(Stage.STT, exc)
             return
-        text = self._without_wake_phrase(transcript.text)
+        text = self._without_wake_phrase(transcript.text, is_expected=self._command.has_wake_phrase)
         self._language = transcript.language
         self.watch.mark("stt")
         self._emit(
@@ -136,9 +136,9 @@ class TurnWork:
         is_wake_only = not text and self._command.has_wake_phrase
         self._post(Transcribed(self.turn, text, self._command.reason.value, is_wake_only))
 
-    def reopen(self) -> None:
+    async def reopen(self) -> None:
         """What was heard was only the wake phrase; wait for the command."""
-        self._recognition = None
+        await self.close()
         self._command = None
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +155,7 @@ class TurnWork:
                 speaking.cancel()  # it is asked again: what waits to be spoken must not be heard twice
             await performance.end()
             spoken = await self._finish_speaking(speaking)
-        except asyncio.CancelledError:
+        except BaseException:
             await self._fall_silent(speaking)
             raise
         if failure is not None:
@@ -176,7 +176,11 @@ class TurnWork:
                 await performance.end()
                 await performance.run(language if language in APOLOGIES else "en")
         except (HeisenbergError, TimeoutError) as exc:
-            log.warning("the apology could not be spoken: %s", exc)
+            log.warning("the apology could not be spoken: %s", exc or f"it took more than {APOLOGY_BOUND_S:g} s")
+            await self._silence()
+        except asyncio.CancelledError:
+            await self._silence()
+            raise
         self._post(ReplyOver(self.turn))
 
     async def close(self) -> None:
@@ -193,12 +197,12 @@ class TurnWork:
         return self._recognition
 
     def _partial(self, text: str) -> None:
-        text = self._without_wake_phrase(text)
+        text = self._without_wake_phrase(text, is_expected=False)
         if text:
             self._emit(events.TranscriptionPartial, text=text)
 
-    def _without_wake_phrase(self, text: str) -> str:
-        return without_wake_phrase(text, self._wake_phrase) if self._wake_phrase else text
+    def _without_wake_phrase(self, text: str, *, is_expected: bool) -> str:
+        return without_wake_phrase(text, self._wake_phrase, is_expected=is_expected) if self._wake_phrase else text
 
     def _reply_language(self) -> str | None:
         return self._language if self._stages.reply_language == "auto" else self._stages.reply_language
@@ -247,11 +251,12 @@ class TurnWork:
         try:
             played = await speaking
         except HeisenbergError as exc:
+            await self._let_finish()
             return exc
         except asyncio.CancelledError:
             if not speaking.cancelled() or asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
-            await self._stages.output.stop()
+            await self._silence()
             return None
         if self._has_sounded:
             self._emit(events.SpeakingFinished, played_seconds=round(played, 3), interrupted=False)
@@ -259,12 +264,25 @@ class TurnWork:
 
     async def _fall_silent(self, speaking: asyncio.Task[float]) -> None:
         speaking.cancel()
-        played = 0.0
-        with contextlib.suppress(HeisenbergError):
-            played = await self._stages.output.stop()
+        played = await self._silence()
         await asyncio.gather(speaking, return_exceptions=True)
         if self._has_sounded:
             self._emit(events.SpeakingFinished, played_seconds=round(played, 3), interrupted=True)
+
+    async def _let_finish(self) -> None:
+        """The voice failed in mid-reply: what it said so far is still heard."""
+        if not self._has_sounded:
+            return
+        played = 0.0
+        with contextlib.suppress(HeisenbergError):
+            played = await self._stages.output.drain()
+        self._emit(events.SpeakingFinished, played_seconds=round(played, 3), interrupted=True)
+
+    async def _silence(self) -> float:
+        """Stop the output; seconds it had played."""
+        with contextlib.suppress(HeisenbergError):
+            return await self._stages.output.stop()
+        return 0.0
 
     def _failed(self, stage: Stage, error: HeisenbergError) -> None:
         self._post(StageFailed(self.turn, stage, error.code, error.message))

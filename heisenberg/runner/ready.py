@@ -3,9 +3,9 @@
 import asyncio
 
 import aiohttp
-from wyoming.client import AsyncClient
 from wyoming.info import Describe, Info
 
+from heisenberg.runner.connection import NOT_WYOMING, connected
 from heisenberg.runner.supervisor.process import Address
 
 PROBE_TIMEOUT_S = 1.0
@@ -14,11 +14,11 @@ PROBE_TIMEOUT_S = 1.0
 async def wyoming_is_ready(address: Address) -> bool:
     """Whether a Wyoming service at *address* describes itself."""
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT_S), AsyncClient.from_uri(address.url) as client:
+        async with asyncio.timeout(PROBE_TIMEOUT_S), connected(address.url) as client:
             await client.write_event(Describe().event())
             event = await client.read_event()
             return event is not None and Info.is_type(event.type)
-    except (OSError, TimeoutError, ValueError):
+    except NOT_WYOMING:
         return False
 
 

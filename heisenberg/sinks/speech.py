@@ -7,6 +7,7 @@ to interrupt.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 
 from heisenberg.core.audio import AudioChunk
 from heisenberg.core.stages import AudioOutput, Voice
@@ -30,24 +31,37 @@ class Performance:
         self._on_progress = on_progress
         self._sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING_SENTENCES)
         self._has_sounded = False
+        self._is_over = False
 
     async def say(self, sentence: str) -> None:
         """Speak *sentence* after what was said before; waits only if very many are pending."""
-        await self._sentences.put(sentence)
+        if not self._is_over:
+            await self._sentences.put(sentence)
 
     async def end(self) -> None:
         """No more sentences come."""
-        await self._sentences.put(None)
+        if not self._is_over:
+            await self._sentences.put(None)
 
     async def run(self, language: str | None = None) -> float:
         """Speak until :meth:`end`, and until everything was heard; seconds played.
 
         Raises: SpeechError or AudioError; what was queued by then is still heard.
         """
-        while (sentence := await self._sentences.get()) is not None:
-            async for chunk in self._voice.speak(sentence, language):
-                await self._play(chunk)
+        try:
+            while (sentence := await self._sentences.get()) is not None:
+                async with aclosing(self._voice.speak(sentence, language)) as sound:
+                    async for chunk in sound:
+                        await self._play(chunk)
+        finally:
+            self._refuse_more()
         return await self._output.drain()
+
+    def _refuse_more(self) -> None:
+        """Nobody speaks any more: whoever still brings sentences must not wait for room."""
+        self._is_over = True
+        while not self._sentences.empty():
+            self._sentences.get_nowait()
 
     async def _play(self, chunk: AudioChunk) -> None:
         if self._has_sounded or not len(chunk.samples):

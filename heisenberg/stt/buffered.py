@@ -7,7 +7,8 @@ finds it free.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 import numpy as np
 
@@ -71,10 +72,13 @@ class BufferedRecogniser:
                 f"No recogniser was free within {self._timeout_s:g} s. See stt.timeout_seconds.", code="stt-timeout"
             ) from exc
 
-    async def segments(self, samples: Samples) -> AsyncIterator[Segment]:
+    async def segments(self, samples: Samples) -> AsyncGenerator[Segment, None]:
         """The segments of a whole recording. Raises TranscriptionError or RunnerError."""
-        async with self._lease() as service:
-            async for segment in segments(service.url, samples, self._language, stall_s=self._timeout_s * 6):
+        async with (
+            self._lease() as service,
+            aclosing(segments(service.url, samples, self._language, stall_s=self._timeout_s * 6)) as found,
+        ):
+            async for segment in found:
                 yield segment
 
 

@@ -4,19 +4,20 @@ One connection per request: a service that dies takes nothing else with it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from wyoming.asr import Transcribe
 from wyoming.asr import Transcript as WyomingTranscript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
-from wyoming.client import AsyncClient
 from wyoming.error import Error
 from wyoming.event import Event
 
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import TranscriptionError
 from heisenberg.core.stages import Transcript
+from heisenberg.runner.connection import NOT_WYOMING, connected
 
 BLOCK_SAMPLES = PIPELINE_RATE_HZ
 """Audio is sent in one-second blocks."""
@@ -48,8 +49,8 @@ async def transcribe(
         where the service itself reports a failure (it is alive, then).
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            async for event in _request(uri, samples, language, context):
+        async with asyncio.timeout(timeout_s), aclosing(_request(uri, samples, language, context)) as answers:
+            async for event in answers:
                 if WyomingTranscript.is_type(event.type):
                     found = WyomingTranscript.from_event(event)
                     spoken = found.language or (language if language != "auto" else "en")
@@ -61,7 +62,7 @@ async def transcribe(
     raise TranscriptionError("The recogniser ended before it answered.")
 
 
-async def segments(uri: str, samples: Samples, language: str, *, stall_s: float) -> AsyncIterator[Segment]:
+async def segments(uri: str, samples: Samples, language: str, *, stall_s: float) -> AsyncGenerator[Segment, None]:
     """The segments of a whole recording, as they are decoded. Raises TranscriptionError."""
     answers = _request(uri, samples, language, {"segments": True})
     try:
@@ -84,7 +85,7 @@ async def _request(
     uri: str, samples: Samples, language: str, context: Mapping[str, bool] | None
 ) -> AsyncGenerator[Event, None]:
     try:
-        async with AsyncClient.from_uri(uri) as client:
+        async with connected(uri) as client:
             wanted = None if language == "auto" else language
             await client.write_event(Transcribe(language=wanted, context=dict(context or {})).event())
             await client.write_event(AudioStart(rate=PIPELINE_RATE_HZ, width=2, channels=1).event())
@@ -99,5 +100,5 @@ async def _request(
                         f"The recogniser failed: {Error.from_event(event).text}", code="upstream-error"
                     )
                 yield event
-    except (OSError, EOFError, ValueError) as exc:
+    except NOT_WYOMING as exc:
         raise TranscriptionError(f"The recogniser at {uri} cannot be reached: {exc}") from exc

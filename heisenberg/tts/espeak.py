@@ -7,7 +7,7 @@ import asyncio
 import io
 import shutil
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from heisenberg.core.audio import AudioChunk
 from heisenberg.core.errors import SpeechError
@@ -30,7 +30,7 @@ class EspeakVoice:
         self._words_per_minute = round(WORDS_PER_MINUTE * speed)
         self._timeout_s = timeout_s
 
-    async def speak(self, text: str, language: str | None = None) -> AsyncIterator[AudioChunk]:
+    async def speak(self, text: str, language: str | None = None) -> AsyncGenerator[AudioChunk, None]:
         """Stream *text* as sound, spoken in *language*. Raises SpeechError."""
         wav = await self._synthesise(text, language or self._voice)
         try:
@@ -53,7 +53,7 @@ class EspeakVoice:
         )  # fmt: skip
         try:
             async with asyncio.timeout(self._timeout_s):
-                wav, said = await process.communicate(text.encode())
+                wav, said = await process.communicate(text.encode("utf-8", "replace"))
         except TimeoutError as exc:
             raise SpeechError(f"espeak-ng was silent for {self._timeout_s:g} s.", code="tts-timeout") from exc
         finally:

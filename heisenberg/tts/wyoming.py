@@ -1,18 +1,18 @@
 """A voice over the Wyoming protocol: our own Piper worker, or any service on the network."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
 from wyoming.audio import AudioChunk as WyomingChunk
 from wyoming.audio import AudioStop
-from wyoming.client import AsyncClient
 from wyoming.error import Error
 from wyoming.tts import Synthesize
 
 from heisenberg.core.audio import AudioChunk
 from heisenberg.core.errors import SpeechError
 from heisenberg.core.stages import LeaseService
+from heisenberg.runner.connection import NOT_WYOMING, connected
 
 
 class WyomingVoice:
@@ -29,7 +29,7 @@ class WyomingVoice:
         self._timeout_s = timeout_s
         self._context = context or {}
 
-    async def speak(self, text: str, language: str | None = None) -> AsyncIterator[AudioChunk]:
+    async def speak(self, text: str, language: str | None = None) -> AsyncGenerator[AudioChunk, None]:
         """Stream *text* as sound; *language* is the service's affair. Raises SpeechError or RunnerError."""
         async with AsyncExitStack() as stack:
             try:
@@ -63,7 +63,7 @@ class WyomingVoice:
 
     async def _stream(self, uri: str, text: str) -> AsyncGenerator[AudioChunk, None]:
         try:
-            async with AsyncClient.from_uri(uri) as client:
+            async with connected(uri) as client:
                 await client.write_event(Synthesize(text=text, context=dict(self._context)).event())
                 while (event := await client.read_event()) is not None:
                     if WyomingChunk.is_type(event.type):
@@ -72,7 +72,7 @@ class WyomingVoice:
                         return
                     elif Error.is_type(event.type):
                         raise SpeechError(f"The voice failed: {Error.from_event(event).text}", code="upstream-error")
-        except (OSError, EOFError, ValueError) as exc:
+        except NOT_WYOMING as exc:
             raise SpeechError(f"The voice at {uri} cannot be reached: {exc}") from exc
         raise SpeechError("The voice ended in mid-sentence.")
 

@@ -82,14 +82,14 @@ class Keeper:
 
     async def _keep(self) -> None:
         while True:
+            if self._failures >= self._breaker_failures:
+                await self._rest()
             await asyncio.sleep(self._backoff_s())
             try:
-                child = await ChildProcess.start(self._new_spec(), self._start_timeout_s)
+                child = await self._start()
             except HeisenbergError as exc:
                 self._failed(exc.message)
                 self._settle(exc)
-                if self._failures >= self._breaker_failures:
-                    await self._rest()
                 continue
             self._child = child
             self._watcher("started", self.name, "restart" if self._failures else "start")
@@ -102,6 +102,15 @@ class Keeper:
             if asyncio.get_running_loop().time() - child.started_at > HEALTHY_AFTER_S:
                 self._failures = 0
             self._failed(how)
+
+    async def _start(self) -> ChildProcess:
+        try:
+            return await ChildProcess.start(self._new_spec(), self._start_timeout_s)
+        except HeisenbergError:
+            raise
+        except Exception as exc:  # whoever waits must hear of it, whatever it is
+            log.exception("%s cannot be started", self.name)
+            raise ModelFailedToStart(f"{self.name} cannot be started: {exc!r}.") from exc
 
     def _backoff_s(self) -> float:
         return 0.0 if self._failures < 2 else min(LONGEST_BACKOFF_S, 2.0 ** (self._failures - 2))

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +24,12 @@ KEPT_LINES = 50
 
 LINE_LIMIT_BYTES = 2_000
 """A longer line is cut; a child that never ends its lines must not fill our memory."""
+
+SHOWN_CHARACTERS = 300
+"""So much of a line goes into an error message."""
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class ChildProcess:
         self.started_at = asyncio.get_running_loop().time()
         self._process = process
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._unfinished = b""
         self._reader = asyncio.create_task(self._read_output(), name=f"output of {spec.name}")
 
     @classmethod
@@ -108,8 +116,10 @@ class ChildProcess:
 
     @property
     def last_line(self) -> str:
-        """The last thing it printed."""
-        return next((line for line in reversed(self._lines) if line.strip()), "")
+        """The last thing it printed, shortened."""
+        unfinished = _printable(self._unfinished)
+        line = unfinished or (self._lines[-1] if self._lines else "")
+        return line if len(line) <= SHOWN_CHARACTERS else line[:SHOWN_CHARACTERS] + "…"
 
     def kill(self) -> None:
         """End it and its group at once."""
@@ -158,16 +168,22 @@ class ChildProcess:
         """Keep the last lines; never block the child and never trust the length of a line."""
         stream = self._process.stdout
         assert stream is not None
-        rest = b""
         while block := await stream.read(4096):
-            *lines, rest = (rest + block).split(b"\n")
-            rest = rest[-LINE_LIMIT_BYTES:]
+            *lines, rest = (self._unfinished + block).split(b"\n")
+            self._unfinished = rest[-LINE_LIMIT_BYTES:]
             for line in lines:
                 self._keep(line)
-        self._keep(rest)
+        self._keep(self._unfinished)
+        self._unfinished = b""
 
     def _keep(self, line: bytes) -> None:
-        text = line[-LINE_LIMIT_BYTES:].decode("utf-8", "replace").rstrip()
+        text = _printable(line[-LINE_LIMIT_BYTES:])
         if text:
             self._lines.append(text)
             log.debug("%s: %s", self.spec.name, text)
+
+
+def _printable(line: bytes) -> str:
+    """*line* as a terminal would leave it: what a progress bar overwrote is gone, and so are control characters."""
+    shown = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2]
+    return "".join(character for character in _COLOURS.sub("", shown) if character.isprintable()).strip()

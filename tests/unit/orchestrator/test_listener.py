@@ -1,0 +1,306 @@
+"""The audio thread cuts out the command, obeys the session, and never goes deaf quietly.
+
+The source is a script; the thread runs through it and ends, and then the test reads its reports.
+"""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
+from heisenberg.core.errors import AudioError, WakewordError
+from heisenberg.core.stages import EndReason
+from heisenberg.orchestrator.listener import (
+    CommandBegan,
+    CommandDone,
+    CommandHeard,
+    Ears,
+    InputBack,
+    InputEnded,
+    InputGone,
+    Listener,
+    ListenerDied,
+    Report,
+    WakeHeard,
+)
+from tests.fakes.stages import (
+    CHUNK_S,
+    QUIET,
+    SPEECH,
+    WAKE,
+    FakeEndpointer,
+    FakeRing,
+    FakeSource,
+    FakeVad,
+    FakeWakeword,
+    chunks,
+)
+
+Script = list[Samples | Exception | Callable[[], None]]
+
+PREROLL_S = 0.48
+LOST = AudioError("The microphone is gone.", code="audio-input-lost")
+
+
+class Ear:
+    """A listener over a script, and what it reported."""
+
+    def __init__(self, script: Script, *, live: bool = False, wakeword: FakeWakeword | None = None) -> None:
+        self.source = FakeSource(script, live=live)
+        self.wakeword = wakeword or FakeWakeword()
+        self.ring = FakeRing()
+        ears = Ears(self.source, self.wakeword, FakeVad(), FakeEndpointer(), self.ring)
+        self.reports: list[Report] = []
+        self.ends_with_command = not live
+        """A held file would wait for a session that is not there: the end of the command ends the thread."""
+        self.on_report: Callable[[Report], None] = lambda report: None
+        self.listener = Listener(ears, self._take, preroll_s=PREROLL_S)
+
+    def _take(self, report: Report) -> None:
+        self.reports.append(report)
+        self.on_report(report)
+        if self.ends_with_command and isinstance(report, CommandDone):
+            self.listener._orders.put(None)
+
+    def hear(self) -> list[Report]:
+        """Run through the whole script."""
+        self.listener.start()
+        self.listener._thread.join(5)
+
+        assert not self.listener.is_alive
+        return self.reports
+
+    def of(self, kind: type[Report]) -> list[Report]:
+        return [report for report in self.reports if isinstance(report, kind)]
+
+    @property
+    def command(self) -> CommandDone:
+        (done,) = self.of(CommandDone)
+        assert isinstance(done, CommandDone)
+        return done
+
+
+def meanings(samples: Samples) -> list[int]:
+    """What the chunks in *samples* mean, without repeats."""
+    values = samples[:: CHUNK_SAMPLES // 4]
+    return [int(value) for index, value in enumerate(values) if not index or value != values[index - 1]]
+
+
+def spoken(*, pause_s: float = 0.0, command_s: float = 0.96) -> Script:
+    """Quiet, the wake phrase, perhaps a pause, a command, silence."""
+    pause = chunks(QUIET, pause_s) if pause_s else []
+    phrase = [*chunks(SPEECH, 0.64), *chunks(WAKE)]
+    return [*chunks(QUIET, 2), *phrase, *pause, *chunks(SPEECH, command_s), *chunks(QUIET, 1)]
+
+
+def test_a_turn_is_reported_in_order() -> None:
+    scene = Ear(spoken())
+    kinds = [type(report) for report in scene.hear() if not isinstance(report, CommandHeard)]
+
+    assert [WakeHeard, CommandBegan, CommandDone] == kinds
+
+
+def test_the_wake_word_is_placed_in_audio_time() -> None:
+    scene = Ear(spoken())
+    scene.hear()
+
+    assert [WakeHeard("hey_jarvis", 0.97, pytest.approx(2 + 0.64 + CHUNK_S, abs=CHUNK_S))] == scene.of(WakeHeard)
+
+
+def test_a_command_in_the_same_breath_keeps_the_wake_phrase() -> None:
+    """Whisper needs the words' beginnings; the phrase is cut off on text."""
+    scene = Ear(spoken())
+    scene.hear()
+
+    assert scene.command.has_wake_phrase
+    assert [QUIET, SPEECH, WAKE, SPEECH, QUIET] == meanings(scene.command.samples)
+    assert EndReason.SILENCE is scene.command.reason
+
+
+def test_a_later_command_does_not_reach_over_the_wake_phrase() -> None:
+    """Given a pause that is longer than a breath, the pre-roll holds quiet only."""
+    scene = Ear(spoken(pause_s=0.64))
+    scene.hear()
+
+    assert not scene.command.has_wake_phrase
+    assert [QUIET, SPEECH, QUIET] == meanings(scene.command.samples)
+
+
+def test_the_preroll_ends_at_the_wake_phrase() -> None:
+    """Given a pre-roll of nearly the pause's length, not a sample of the phrase is in it."""
+    scene = Ear(spoken(pause_s=0.512))
+    scene.hear()
+    lead = int(np.argmax(scene.command.samples == SPEECH))
+
+    assert WAKE not in scene.command.samples
+    assert pytest.approx(PREROLL_S, abs=1e-3) == lead / PIPELINE_RATE_HZ
+
+
+def test_lengths_and_waiting_are_told_in_audio_seconds() -> None:
+    scene = Ear(spoken(pause_s=0.64, command_s=0.96))
+    scene.hear()
+
+    assert pytest.approx(0.96, abs=CHUNK_S) == scene.command.speech_seconds
+    assert pytest.approx(0.32, abs=2 * CHUNK_S) == scene.command.waited_seconds
+
+
+def test_what_is_fed_while_it_is_spoken_is_the_command_without_gaps() -> None:
+    scene = Ear(spoken(pause_s=0.64, command_s=2.0))
+    scene.hear()
+    fed = np.concatenate([report.samples for report in scene.of(CommandHeard)])  # type: ignore[union-attr]
+
+    assert len(scene.of(CommandHeard)) > 3
+    assert np.array_equal(fed, scene.command.samples[: len(fed)])
+
+
+def test_nothing_said_is_no_command() -> None:
+    scene = Ear([*chunks(WAKE), *chunks(QUIET, 3)])
+    scene.hear()
+
+    assert EndReason.NO_SPEECH is scene.command.reason
+    assert 0 == len(scene.command.samples)
+    assert not scene.command.has_wake_phrase
+    assert [] == scene.of(CommandBegan)
+
+
+def test_the_last_short_chunk_of_a_file_is_heard() -> None:
+    scene = Ear([*chunks(WAKE), *chunks(SPEECH, 0.5), np.full(100, SPEECH, dtype=np.int16)])
+    scene.ends_with_command = False
+    scene.hear()
+
+    assert EndReason.END_OF_INPUT is scene.command.reason
+    assert SPEECH == scene.command.samples[-1]
+
+
+def test_the_end_of_the_file_ends_the_command_and_then_the_input() -> None:
+    scene = Ear([*chunks(WAKE), *chunks(SPEECH, 1)])
+    scene.ends_with_command = False
+    kinds = [type(report) for report in scene.hear()]
+
+    assert [CommandDone, InputEnded] == kinds[-2:]
+    assert EndReason.END_OF_INPUT is scene.command.reason
+    assert scene.source.is_closed
+    assert scene.wakeword.is_closed
+
+
+def test_the_end_of_the_file_while_idle_is_only_an_end() -> None:
+    assert [InputEnded()] == Ear(list(chunks(QUIET, 1))).hear()
+
+
+def test_a_live_source_is_read_and_ignored_while_held() -> None:
+    """Half-duplex: what the assistant says, and who says the wake word meanwhile, is not heard."""
+    scene = Ear([], live=True)
+    scene.source = FakeSource(
+        [*chunks(QUIET), scene.listener.hold, *chunks(SPEECH), *chunks(WAKE), *chunks(SPEECH, 1), *chunks(QUIET, 1)],
+        live=True,
+    )
+    scene.listener._ears.source = scene.source
+    scene.hear()
+
+    assert [] == scene.of(WakeHeard)
+    assert scene.source.reads > 60
+    assert scene.ring.written > PIPELINE_RATE_HZ * 2
+
+
+def test_a_held_file_waits() -> None:
+    """Given a file of two turns, when the first is under way, not a chunk of the second is read before ``arm``."""
+    scene = Ear([*spoken(), *spoken()])
+    scene.ends_with_command = False
+    done, reads = threading.Event(), []
+    scene.on_report = lambda report: done.set() if isinstance(report, CommandDone) else None
+    scene.listener.start()
+
+    assert done.wait(5)
+
+    done.clear()
+    reads.append(scene.source.reads)
+    scene.listener.hold()  # no matter how often
+    scene.listener.hold()
+    reads.append(scene.source.reads)
+    scene.listener.arm()
+
+    assert done.wait(5)
+
+    scene.listener.stop()
+
+    assert reads[0] == reads[1]
+    assert 2 == len(scene.of(WakeHeard))
+    assert 2 == len(scene.of(CommandDone))
+
+
+def test_a_command_can_be_captured_without_a_wake_word() -> None:
+    scene = Ear([*chunks(QUIET, 1), *chunks(SPEECH, 1), *chunks(QUIET, 1)])
+    scene.listener.capture()
+    scene.hear()
+
+    assert [] == scene.of(WakeHeard)
+    assert not scene.command.has_wake_phrase
+    assert [QUIET, SPEECH, QUIET] == meanings(scene.command.samples)
+
+
+def test_input_that_is_lost_in_mid_command_ends_it_with_what_was_heard() -> None:
+    scene = Ear([*chunks(WAKE), *chunks(SPEECH, 1), LOST, LOST, *chunks(QUIET, 1)], live=True)
+    kinds = [type(report) for report in scene.hear() if not isinstance(report, CommandHeard)]
+
+    assert [WakeHeard, CommandBegan, CommandDone, InputGone, InputBack, InputEnded] == kinds
+    assert EndReason.INPUT_LOST is scene.command.reason
+    assert len(scene.command.samples) > 0
+    assert 0.0 == scene.listener._ears.meters.vad
+
+
+def test_input_that_is_lost_while_idle_is_said_once() -> None:
+    scene = Ear([*chunks(QUIET, 1), LOST, LOST, LOST, *chunks(QUIET, 1), LOST, *chunks(QUIET, 1)], live=True)
+
+    assert [InputGone(LOST), InputBack(), InputGone(LOST), InputBack(), InputEnded()] == scene.hear()
+
+
+def test_the_wake_word_works_again_after_the_input_came_back() -> None:
+    scene = Ear([*chunks(QUIET, 1), LOST, *chunks(QUIET), *chunks(WAKE), *chunks(QUIET)], live=True)
+    scene.hear()
+
+    assert 1 == len(scene.of(WakeHeard))
+
+
+def test_a_wake_word_engine_that_fails_is_reported() -> None:
+    error = WakewordError("The model is broken.")
+    scene = Ear([*chunks(QUIET), *chunks(WAKE), *chunks(QUIET)], wakeword=FakeWakeword(error))
+
+    assert [ListenerDied(error)] == scene.hear()
+    assert scene.source.is_closed
+
+
+def test_arming_forgets_what_the_wake_word_engine_heard() -> None:
+    scene = Ear(list(chunks(QUIET, 1)))
+    scene.listener.hold()
+    scene.listener.arm()
+    scene.hear()
+
+    assert 1 == scene.wakeword.resets
+
+
+def test_a_listener_that_waits_can_be_stopped() -> None:
+    scene = Ear(list(chunks(QUIET, 1)))
+    scene.listener.hold()
+    scene.listener.start()
+    scene.listener.stop()
+
+    assert not scene.listener.is_alive
+    assert scene.source.is_closed
+    assert scene.wakeword.is_closed
+
+
+def test_a_listener_that_never_started_can_be_stopped() -> None:
+    scene = Ear([])
+    scene.listener.stop()
+
+    assert scene.source.is_closed
+
+
+def test_the_meters_follow_the_sound() -> None:
+    scene = Ear(list(chunks(SPEECH)))
+    scene.hear()
+    meters = scene.listener._ears.meters
+
+    assert (pytest.approx(SPEECH / 32768, rel=0.01), 1.0) == (meters.level, meters.vad)
