@@ -1,0 +1,201 @@
+"""A microphone as a stream of 16 kHz chunks, which comes back by itself when it was unplugged.
+
+PortAudio's callback only copies into a hand-off. Mixing and resampling happen on the thread that reads.
+It neither listens for anything nor measures loudness; that is the audio thread's work.
+"""
+
+import logging
+import threading
+from typing import Any
+
+import numpy as np
+
+from heisenberg.audio import portaudio
+from heisenberg.audio.devices import Device, choose_device, list_devices
+from heisenberg.audio.portaudio import Stream
+from heisenberg.audio.resample import Floats, Resampler, mix_down
+from heisenberg.audio.ring import HandOff
+from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
+from heisenberg.core.config import AudioConfig
+from heisenberg.core.errors import AudioError
+
+log = logging.getLogger(__name__)
+
+BLOCK_S = CHUNK_SAMPLES / PIPELINE_RATE_HZ
+"""Sound per callback unless configured. Shorter ones cost three times the CPU, and a chunk is not read sooner."""
+
+WAITING_S = 4.0
+"""Sound that may wait for a reader that is late."""
+
+SILENT_S = 1.0
+"""A device that delivers nothing for so long counts as lost."""
+
+FIRST_SOUND_S = 3.0
+"""The same for one that was just opened: a Bluetooth headset needs time to wake."""
+
+RETRY_FIRST_S, RETRY_LONGEST_S = 0.25, 2.0
+
+
+class Microphone:
+    """An AudioSource that reads a device.
+
+    Args:
+        config: which device, and how to open it.
+
+    Raises: AudioError: ``audio-no-device``, or ``audio-unavailable`` if PortAudio is missing or refuses.
+    """
+
+    def __init__(self, config: AudioConfig) -> None:
+        self.live = True
+        self._config = config
+        self._closing = threading.Event()
+        self._retry_s = 0.0
+        self._name = config.input_device or "default"
+        self._lost_before = 0
+        self._has_said_so = False
+        self._opened: _Opened | None = self._open()
+        self._ready: Samples = np.zeros(0, dtype=np.int16)
+
+    @property
+    def overflows(self) -> int:
+        """How often sound was lost because this computer was too busy."""
+        return self._lost_before + (self._opened.overflows if self._opened else 0)
+
+    def read(self) -> Samples | None:
+        """The next 512 samples; None when closed. See AudioSource.
+
+        Raises: AudioError (code ``audio-input-lost``); each further call tries once to open the device again.
+        """
+        if self._opened is None:
+            self._reopen(looks_again=True)
+        while len(self._ready) < CHUNK_SAMPLES and not self._closing.is_set():
+            self._receive()
+        if self._closing.is_set():
+            return None
+        chunk, self._ready = self._ready[:CHUNK_SAMPLES], self._ready[CHUNK_SAMPLES:]
+        return chunk
+
+    def close(self) -> None:
+        """Release the device. From any thread."""
+        self._closing.set()
+        opened = self._opened
+        if opened is not None:
+            opened.close()
+
+    def _receive(self) -> None:
+        opened = self._opened
+        assert opened is not None
+        samples = opened.receive()
+        if opened.overflows and not self._has_said_so:
+            self._has_said_so = True
+            log.warning("the microphone's sound has gaps: this computer is too busy to read it in time")
+        if len(samples):
+            self._ready = np.concatenate([self._ready, samples])
+        elif opened.is_silent and not self._closing.is_set():
+            self._lose(opened)
+
+    def _lose(self, opened: "_Opened") -> None:
+        """Give the device up; raises, unless it was only closed to look for another one."""
+        was_interrupted = not opened.stream.is_open
+        self._forget()
+        if was_interrupted:
+            self._retry_s = 0.0
+            self._reopen(looks_again=False)
+            return
+        self._retry_s = RETRY_FIRST_S
+        raise AudioError(
+            f'The microphone "{self._name}" delivers no sound any more. '
+            "Trying to get it back; check its plug, or set audio.input_device.",
+            code="audio-input-lost",
+        )
+
+    def _forget(self) -> None:
+        opened, self._opened = self._opened, None
+        self._ready = self._ready[:0]
+        if opened is not None:
+            self._lost_before += opened.overflows
+            opened.close()
+
+    def _reopen(self, *, looks_again: bool) -> None:
+        """Wait a little and open the device, if need be after PortAudio has looked again for what there is."""
+        if self._closing.wait(self._retry_s):
+            return
+        self._retry_s = min(RETRY_LONGEST_S, max(RETRY_FIRST_S, 2 * self._retry_s))
+        try:
+            if looks_again:
+                portaudio.refresh()
+            self._opened = self._open()
+        except AudioError as exc:
+            raise AudioError(
+                f'The microphone "{self._name}" is still away: {exc.message}', code="audio-input-lost"
+            ) from exc
+        if self._closing.is_set():  # By another thread, which cannot have seen the new stream.
+            self._forget()
+
+    def _open(self) -> "_Opened":
+        device = choose_device(list_devices(), self._config.input_device, "input")
+        opened = _Opened(device, self._config)
+        self._name = device.name
+        log.info('listening to "%s" at %d Hz', device.name, opened.stream.rate_hz)
+        return opened
+
+
+class _Opened:
+    """One opening of a device, with all that must not outlive it."""
+
+    def __init__(self, device: Device, config: AudioConfig) -> None:
+        rate_hz, channels = config.sample_rate or device.default_rate_hz, config.channels
+        try:
+            self._start(device, rate_hz, channels, config.chunk_size)
+        except AudioError as exc:
+            # Some devices cannot be opened in mono, and not every one at the rate that is configured.
+            own_rate_hz, own_channels = device.default_rate_hz, min(2, device.input_channels)
+            if (rate_hz, channels) == (own_rate_hz, own_channels):
+                raise
+            log.info('"%s" refuses %d Hz with %d channels: %s', device.name, rate_hz, channels, exc)
+            self._start(device, own_rate_hz, own_channels, config.chunk_size)
+
+    def _start(self, device: Device, rate_hz: int, channels: int, block_frames: int) -> None:
+        self._inbox = HandOff(int(WAITING_S * rate_hz) * channels)
+        self._device_overflows = 0
+        self._has_sounded = False
+        self.is_silent = False
+        block_frames = block_frames or round(BLOCK_S * rate_hz)
+        self.stream: Stream = portaudio.open_stream(
+            "input", device.index, rate_hz, channels, block_frames, self._heard, _always, self._inbox.close
+        )
+        self._resampler = Resampler(self.stream.rate_hz, PIPELINE_RATE_HZ)
+
+    @property
+    def overflows(self) -> int:
+        return self._device_overflows + (1 if self._inbox.lost_samples else 0)
+
+    def receive(self) -> Samples:
+        """What was heard since the last call, at 16 kHz. Possibly nothing; then ``is_silent`` says why."""
+        heard = self._inbox.take(SILENT_S if self._has_sounded else FIRST_SOUND_S)
+        self.is_silent = not len(heard)
+        if self.is_silent:
+            return heard
+        self._has_sounded = True
+        return self._resampler.process(_mono(heard, self.stream.channels))
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def _heard(self, data: Any, frames: int, times: Any, status: Any) -> None:
+        """PortAudio's callback: copy, and nothing else."""
+        if status:
+            self._device_overflows += 1
+        self._inbox.put(np.frombuffer(data, dtype=np.int16))
+
+
+def _always() -> bool:
+    # Only asked when the loudspeaker is lost; nobody is listened to while the assistant tries to speak.
+    return True
+
+
+def _mono(interleaved: Samples, channels: int) -> Samples | Floats:
+    """The average of all channels."""
+    if channels == 1:
+        return interleaved
+    return mix_down(interleaved[: len(interleaved) // channels * channels].reshape(-1, channels))

@@ -1,0 +1,236 @@
+"""The door to PortAudio: loads it, opens and closes streams, looks for devices that came or went.
+
+Which device, and what is heard on it, is the affair of ``devices.py``, ``microphone.py`` and ``speakers.py``.
+
+PortAudio lists the devices once, when it is initialised, and ending it ends every stream of the process. So a
+device that was plugged in again can only be found by closing all streams for a moment: :func:`refresh` asks each
+of them (a speaking loudspeaker says no), closes them, initialises PortAudio anew, and the owners reopen theirs.
+A list made in a child process would show the device, but not let us open it.
+
+The open streams are noted at module level, because PortAudio's own state belongs to the whole process.
+"""
+
+import atexit
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeVar
+
+from heisenberg.core.errors import AudioError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Kind = Literal["input", "output"]
+Callback = Callable[[Any, int, Any, Any], None]
+"""Given a buffer of int16 frames, their number, the times and the status flags. Must return at once."""
+
+OPEN_TIMEOUT_S = 8.0
+"""A Bluetooth headset takes two or three seconds to change its profile."""
+CLOSE_TIMEOUT_S = 2.0
+
+REMEDIES = {
+    "linux": "Install it: sudo apt install libportaudio2 (Debian, Ubuntu), sudo dnf install portaudio (Fedora).",
+    "darwin": "Install it: pip install --force-reinstall sounddevice, or brew install portaudio.",
+}
+OTHER_REMEDY = "Install it: pip install --force-reinstall sounddevice."
+
+_lock = threading.Lock()
+_open: "set[Stream]" = set()
+
+
+class Stream:
+    """An open PortAudio stream. Made by :func:`open_stream`."""
+
+    def __init__(self, raw: Any, may_interrupt: Callable[[], bool], on_close: Callable[[], None]) -> None:
+        self._raw = raw
+        self._on_close = on_close
+        self.may_interrupt = may_interrupt
+        self.is_open = True
+        self.rate_hz = round(raw.samplerate)
+        self.channels: int = raw.channels
+        self.latency_s: float = raw.latency
+
+    def close(self) -> None:
+        """Fall silent and release the device. From any thread, any number of times; takes at most seconds."""
+        with _one_at_a_time():
+            self.close_alone()
+
+    def close_alone(self) -> None:
+        """Close it, with the lock already held."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._on_close()
+        try:
+            _bounded(self._end, CLOSE_TIMEOUT_S, "close a stream")
+        except AudioError as exc:
+            # PortAudio is stuck in a driver. Ending it would block, too, also when Python exits.
+            log.error("%s", exc)
+            self.may_interrupt = _never
+            atexit.unregister(library()._exit_handler)
+            return
+        _open.discard(self)
+
+    def _end(self) -> None:
+        self._raw.abort()
+        self._raw.close()
+
+
+def library() -> Any:
+    """The sounddevice module. Raises AudioError (code ``audio-unavailable``) with what to install."""
+    try:
+        import sounddevice
+    except OSError as exc:
+        remedy = REMEDIES.get(sys.platform, OTHER_REMEDY)
+        raise AudioError(f"The PortAudio library cannot be loaded: {exc}. {remedy}", code="audio-unavailable") from exc
+    except Exception as exc:
+        # PortAudioError, from initialising; it cannot be named, as its module was not imported.
+        raise _unavailable(exc) from exc
+    return sounddevice
+
+
+def query() -> tuple[list[dict[str, Any]], list[dict[str, Any]], tuple[int, int]]:
+    """PortAudio's devices, its host APIs, and the numbers of the default input and output (-1 for none)."""
+    sounddevice = library()
+    with _one_at_a_time():
+        try:
+            default = sounddevice.default.device
+            return list(sounddevice.query_devices()), list(sounddevice.query_hostapis()), (default[0], default[1])
+        except sounddevice.PortAudioError as exc:
+            raise _unavailable(exc) from exc
+
+
+def open_stream(
+    kind: Kind,
+    device: int,
+    rate_hz: int,
+    channels: int,
+    block_frames: int,
+    callback: Callback,
+    may_interrupt: Callable[[], bool],
+    on_close: Callable[[], None],
+) -> Stream:
+    """Open and start a stream of int16 frames.
+
+    Args:
+        kind: which way the sound goes.
+        device: PortAudio's number of it.
+        rate_hz: samples per second.
+        channels: interleaved in a frame.
+        block_frames: frames that a callback is given; 0 lets PortAudio decide.
+        callback: called on PortAudio's own thread.
+        may_interrupt: whether :func:`refresh` may close it now; called from any thread.
+        on_close: called when it is closed, by whomever, from any thread. Must return at once.
+
+    Raises: AudioError (code ``audio-unavailable``).
+    """
+    sounddevice = library()
+    maker = sounddevice.RawInputStream if kind == "input" else sounddevice.RawOutputStream
+
+    def start() -> Any:
+        raw = maker(
+            device=device,
+            samplerate=rate_hz,
+            channels=channels,
+            blocksize=block_frames,
+            dtype="int16",
+            latency="high",  # Of the order of 30 ms. The low one loses sound as soon as a model is busy.
+            callback=callback,
+        )
+        try:
+            raw.start()
+        except sounddevice.PortAudioError:
+            raw.close()
+            raise
+        return raw
+
+    with _one_at_a_time():
+        try:
+            stream = Stream(_bounded(start, OPEN_TIMEOUT_S, "open a stream"), may_interrupt, on_close)
+        except (sounddevice.PortAudioError, ValueError) as exc:
+            raise _unavailable(exc) from exc
+        _open.add(stream)
+        return stream
+
+
+def refresh() -> bool:
+    """Look for devices that came or went; False if a stream that must not be interrupted is open.
+
+    All streams are closed by it (``is_open`` is False), and all device numbers may change.
+    """
+    sounddevice = library()
+    with _one_at_a_time():
+        if not all(stream.may_interrupt() for stream in _open):
+            return False
+        for stream in list(_open):
+            stream.close_alone()
+        if _open:
+            return False
+        try:
+            _bounded(lambda: _initialise_again(sounddevice), OPEN_TIMEOUT_S, "look for devices")
+        except sounddevice.PortAudioError as exc:
+            raise _unavailable(exc) from exc
+    return True
+
+
+def _initialise_again(sounddevice: Any) -> None:
+    # Private, but the documented way: https://github.com/spatialaudio/python-sounddevice/issues/125
+    while sounddevice._initialized:
+        sounddevice._terminate()
+    sounddevice._initialize()
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """PortAudio must not be called by two threads at once; a driver may block, so waiting has an end."""
+    if not _lock.acquire(timeout=OPEN_TIMEOUT_S + CLOSE_TIMEOUT_S):
+        raise _stuck("answer")
+    try:
+        yield
+    finally:
+        _lock.release()
+
+
+def _bounded(call: Callable[[], T], timeout_s: float, what: str) -> T:
+    """The result of *call*, made on a thread that is left behind if it does not return."""
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as exc:  # noqa: BLE001 - it is raised again on the thread that waits
+            failures.append(exc)
+
+    thread = threading.Thread(target=run, name="portaudio", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if failures:
+        raise failures[0]
+    if not results:
+        raise _stuck(what)
+    return results[0]
+
+
+def _never() -> bool:
+    return False
+
+
+def _stuck(what: str) -> AudioError:
+    return AudioError(
+        f"The sound system did not {what} in time. Unplug the device and plug it in again, or restart Heisenberg.",
+        code="audio-unavailable",
+    )
+
+
+def _unavailable(cause: Exception) -> AudioError:
+    why = str(cause.args[0]) if cause.args else type(cause).__name__
+    host_error = cause.args[2][2] if len(cause.args) > 2 else ""
+    why += f" ({host_error})" if host_error else ""
+    return AudioError(
+        f"PortAudio refuses: {why}. See `heisenberg devices`, and whether another program uses the device.",
+        code="audio-unavailable",
+    )

@@ -1,0 +1,286 @@
+"""Files instead of devices: a WAV (or FLAC …) as the microphone, a WAV as the loudspeaker, or none at all.
+
+Whatever the rate, the depth and the channels of a file, 16 kHz mono comes out, block by block, so that an hour
+costs no more memory than a second. Standard input is decoded in ``pipe.py``.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soundfile
+
+from heisenberg.audio.pace import Pace
+from heisenberg.audio.pipe import PipeBlocks
+from heisenberg.audio.resample import Floats, Resampler, mix_down
+from heisenberg.audio.wavwriter import WavWriter
+from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, AudioChunk, Samples
+from heisenberg.core.errors import AudioError
+
+log = logging.getLogger(__name__)
+
+STANDARD_INPUT = "-"
+BLOCK_FRAMES = 8192
+
+
+class Blocks(Protocol):
+    """Sound at its own rate, as it is stored."""
+
+    rate_hz: int
+
+    def read(self) -> Floats | None:
+        """The next block as mono, None at the end."""
+
+    def close(self) -> None:
+        """Release it."""
+
+
+# ── in ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class WavSource:
+    """An AudioSource that reads a file (anything libsndfile knows), or ``-`` for standard input.
+
+    Args:
+        path: the file.
+        pacing: deliver it in real time, as a microphone would; else as fast as it is read.
+
+    Raises: AudioError (code ``audio-file-unreadable``).
+    """
+
+    def __init__(self, path: str | Path, pacing: bool = True) -> None:
+        self.live = pacing
+        self._blocks = _open(path)
+        self._resampler = Resampler(self._blocks.rate_hz, PIPELINE_RATE_HZ)
+        self._ready: Samples = np.zeros(0, dtype=np.int16)
+        self._has_ended = False
+        self._closing = threading.Event()
+        self._reading = threading.Lock()
+        self._began_at: float | None = None
+        self._delivered = 0
+
+    def read(self) -> Samples | None:
+        """The next 512 samples; None at the end. See AudioSource."""
+        if self._closing.is_set():
+            return None
+        with self._reading:
+            try:
+                chunk = self._next_chunk()
+            finally:
+                if self._closing.is_set():
+                    self._blocks.close()
+        if not len(chunk):
+            return None
+        self._delivered += len(chunk)
+        if self.live:
+            self._wait_until_said()
+        return None if self._closing.is_set() else chunk
+
+    def close(self) -> None:
+        """Release the file."""
+        self._closing.set()
+        # Without waiting: a pipe may be silent. If another thread is in `read`, that one releases it.
+        if self._reading.acquire(blocking=False):
+            self._blocks.close()
+            self._reading.release()
+
+    def _next_chunk(self) -> Samples:
+        while len(self._ready) < CHUNK_SAMPLES and not self._has_ended:
+            block = self._blocks.read()
+            self._has_ended = block is None
+            more = self._resampler.flush() if block is None else self._resampler.process(block)
+            self._ready = np.concatenate([self._ready, more])
+        chunk, self._ready = self._ready[:CHUNK_SAMPLES], self._ready[CHUNK_SAMPLES:]
+        return chunk
+
+    def _wait_until_said(self) -> None:
+        """A microphone delivers a chunk when its last sample was spoken."""
+        now = time.monotonic()
+        if self._began_at is None:
+            self._began_at = now
+        self._closing.wait(self._began_at + self._delivered / PIPELINE_RATE_HZ - now)
+
+
+def _open(path: str | Path) -> Blocks:
+    if str(path) == STANDARD_INPUT:
+        return PipeBlocks()
+    path = Path(path)
+    if path.is_fifo() or path.is_char_device():
+        with _readable(path):
+            return PipeBlocks(os.open(path, os.O_RDONLY), f'"{path}"')
+    return FileBlocks(path)
+
+
+def read_all(path: str | Path) -> Samples:
+    """The whole of a file (or ``-``) as 16 kHz mono. Raises AudioError (code ``audio-file-unreadable``)."""
+    chunks: list[Samples] = [np.zeros(0, dtype=np.int16)]
+    with contextlib.closing(WavSource(path, pacing=False)) as source:
+        while (chunk := source.read()) is not None:
+            chunks.append(chunk)
+    return np.concatenate(chunks)
+
+
+class FileBlocks:
+    """Blocks of sound from a file. Raises AudioError (code ``audio-file-unreadable``)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        _refuse(path)
+        with _readable(path):
+            self._file = soundfile.SoundFile(path)
+        self.rate_hz: int = self._file.samplerate
+        self._frames_read = 0
+        # libsndfile repairs the length of a truncated file silently, and notes it in its own log only.
+        self._is_truncated = "should be" in self._file.extra_info
+
+    def read(self) -> Floats | None:
+        """The next block, averaged to mono; None at the end."""
+        if self._file.closed:
+            return None
+        try:
+            frames = self._file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as exc:
+            # The end of a truncated FLAC. What came before it was heard.
+            log.debug("libsndfile: %s", exc)
+            frames = np.zeros((0, 1), dtype=np.float32)
+        self._frames_read += len(frames)
+        if len(frames):
+            return mix_down(frames)
+        if self._is_truncated or self._frames_read < self._file.frames:
+            log.warning("%s is truncated; %.1f s of it were read", self._path, self._frames_read / self.rate_hz)
+        self.close()
+        return None
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+        self._file.close()
+
+
+def _refuse(path: Path) -> None:
+    """Name the faults that libsndfile describes badly."""
+    if path.is_dir():
+        raise _unreadable(path, "it is a folder")
+    if not path.exists():
+        raise _unreadable(path, "there is no such file")
+    if path.is_file() and not path.stat().st_size:
+        raise _unreadable(path, "it is empty")
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        path.open("rb").close()
+        yield
+    except OSError as exc:
+        raise _unreadable(path, exc.strerror or str(exc)) from exc
+    except (soundfile.LibsndfileError, TypeError) as exc:
+        why = getattr(exc, "error_string", str(exc)).strip().rstrip(".")
+        raise _unreadable(path, f"it is not a sound file, or its header is damaged ({why})") from exc
+
+
+def _unreadable(path: Path, why: str) -> AudioError:
+    return AudioError(
+        f'Cannot read "{path}": {why}. Expected WAV, FLAC, OGG, MP3 or AIFF, of any rate.', code="audio-file-unreadable"
+    )
+
+
+# ── out ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class NoOutput:
+    """An AudioOutput that nobody hears.
+
+    Args:
+        paced: take the time that a loudspeaker would take.
+    """
+
+    def __init__(self, *, paced: bool = False) -> None:
+        self._pace = Pace(paced)
+
+    async def play(self, chunk: AudioChunk) -> None:
+        """Take note of *chunk*."""
+        await self._pace.wait_for_room()
+        self._pace.add(chunk.seconds)
+
+    async def drain(self) -> float:
+        """Wait until it would have been heard; seconds."""
+        await self._pace.wait_for_end()
+        return self._pace.take_played()
+
+    async def stop(self) -> float:
+        """Forget what would not have been heard yet; seconds."""
+        return self._pace.take_played()
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+class WavOutput:
+    """An AudioOutput that writes what is said, one reply after the other, into a mono WAV.
+
+    The file has the rate of the first chunk. Its header is right after each chunk, so it can be played even if
+    the program is killed. When a paced output is stopped, what a listener would not have heard is taken back.
+
+    Args:
+        path: the file; an existing one is replaced.
+        paced: take the time that a loudspeaker would take.
+
+    Raises: AudioError (code ``audio-file-unwritable``), at construction or when the disk is full.
+    """
+
+    def __init__(self, path: str | Path, *, paced: bool = False) -> None:
+        self._pace = Pace(paced)
+        self._writer = WavWriter(Path(path), PIPELINE_RATE_HZ)
+        self._rate_hz: int | None = None
+        self._resampler: Resampler | None = None
+
+    async def play(self, chunk: AudioChunk) -> None:
+        """Append *chunk*, at the file's rate."""
+        await self._pace.wait_for_room()
+        resampler = self._resampler_for(chunk.rate_hz)
+        self._append(resampler.process(chunk.samples))
+        self._pace.add(chunk.seconds)
+
+    async def drain(self) -> float:
+        """Finish the reply; seconds of it."""
+        self._finish_resampling()
+        await self._pace.wait_for_end()
+        return self._pace.take_played()
+
+    async def stop(self) -> float:
+        """Cut the reply where a listener would have heard it stop; seconds until there."""
+        unheard_s = self._pace.waiting_s
+        if unheard_s and self._rate_hz:
+            self._writer.drop_last(round(unheard_s * self._rate_hz))
+        self._resampler = None
+        return self._pace.take_played()
+
+    async def close(self) -> None:
+        """Finish the file."""
+        self._finish_resampling()
+        self._writer.close()
+
+    def _resampler_for(self, rate_hz: int) -> Resampler:
+        """The one in use; or a new one where the rate changes."""
+        if self._rate_hz is None:
+            self._rate_hz = rate_hz
+            self._writer.set_rate(rate_hz)
+        if self._resampler is None or self._resampler.from_hz != rate_hz:
+            self._finish_resampling()
+            self._resampler = Resampler(rate_hz, self._rate_hz)
+        return self._resampler
+
+    def _finish_resampling(self) -> None:
+        if self._resampler is not None:
+            self._append(self._resampler.flush())
+            self._resampler = None
+
+    def _append(self, samples: Samples) -> None:
+        if len(samples):
+            self._writer.write(samples)
