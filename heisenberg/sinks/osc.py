@@ -1,0 +1,223 @@
+"""Tells TouchDesigner and other OSC programs what happens; docs/osc-touchdesigner.md has the address table.
+
+In: events, and the meters, which are polled. Out: datagrams, handed to the socket before ``handle`` returns. Values
+are made safe in ``sanitise.py``, datagrams built in ``datagram.py`` and sent by ``targets.py``. Nothing is received
+here, and no receiver can delay or stop a turn.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+
+from heisenberg.core.audio import Meters
+from heisenberg.core.config import OscConfig
+from heisenberg.core.events import (
+    Event,
+    Failed,
+    InputLost,
+    InputRestored,
+    LlmComplete,
+    LlmSentence,
+    OscSent,
+    StateChanged,
+    TranscriptionFinal,
+    TranscriptionPartial,
+    VisualUpdated,
+    WakewordDetected,
+)
+from heisenberg.sinks.datagram import encode, encode_json
+from heisenberg.sinks.sanitise import address_part, clean
+from heisenberg.sinks.targets import Target, Targets
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+"""First value of ``/heisenberg/hello``; grows when an address changes its meaning."""
+
+STATES = {"idle": 0.0, "listening": 1.0, "thinking": 2.0, "speaking": 3.0, "error": -1.0}
+METER_ADDRESSES = ("/heisenberg/level", "/heisenberg/vad", "/heisenberg/speaking_level")
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+class OscSink:
+    """Sends events, levels and heartbeats to the OSC targets.
+
+    Use ``async with``, or ``start`` and ``close``; events may come before ``start``, too.
+
+    Args:
+        config: targets, sizes and rates.
+        meters: polled for the level messages.
+        emit: called with the address after each datagram, except levels and what a heartbeat repeats.
+        version: the program's, for ``/heisenberg/hello``.
+        targets: in place of those that *config* names.
+        clock: monotonic seconds; the loop's if not given.
+        sleep: waits for the next level or heartbeat.
+    """
+
+    def __init__(
+        self,
+        config: OscConfig,
+        meters: Meters,
+        emit: Callable[[str], None] | None,
+        version: str,
+        *,
+        targets: Targets | None = None,
+        clock: Callable[[], float] | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._config = config
+        self._meters = meters
+        self._emit = emit
+        self._version = version
+        self._targets = targets or Targets(config.targets)
+        self._clock = clock
+        self._sleep = sleep
+        self._tasks: list[asyncio.Task[None]] = []
+        self._cut_addresses: set[str] = set()
+        self._state = "idle"
+        self._turn = 0
+        self._wakes = 0
+        self._beats = 0
+        self._has_input = True
+        self._prompt: str | None = None
+
+    async def __aenter__(self) -> "OscSink":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Greet the targets; from now on send levels and heartbeats. Waits for nobody."""
+        if not self._targets.all or self._tasks:
+            return
+        for target in self._targets.all:
+            if target.endpoint is not None:
+                self._greet(target)
+        self._run("OSC names", self._targets.keep_looking_up(self._greet))
+        self._run("OSC heartbeat", self._every(self._config.heartbeat_seconds, self.beat))
+        if self._config.level_rate_hz:
+            self._run("OSC levels", self._every(1 / self._config.level_rate_hz, self.send_levels))
+
+    async def close(self) -> None:
+        """Stop sending. May be called twice."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks and self._targets.dropped:
+            log.info("%d OSC datagrams could not be sent", self._targets.dropped)
+        self._targets.close()
+
+    def handle(self, event: Event) -> None:
+        """Send what *event* means; nothing for most events, and for those of an earlier turn."""
+        if isinstance(event, OscSent) or event.turn < self._turn:
+            return
+        if event.turn > self._turn:
+            self._turn = event.turn
+            self._send("/heisenberg/turn", self._turn)
+        self._send_event(event)
+
+    def send_levels(self) -> None:
+        """Send the meters, once."""
+        readings = (self._meters.level, self._meters.vad, self._meters.speaking_level)
+        for address, reading in zip(METER_ADDRESSES, readings, strict=True):
+            self._send(address, float(reading), is_repeated=True)
+
+    def beat(self) -> None:
+        """Send one heartbeat and what a receiver that comes late has to know."""
+        self._beats += 1
+        self._send("/heisenberg/heartbeat", self._beats, is_repeated=True)
+        self._send_snapshot()
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────
+
+    def _send_event(self, event: Event) -> None:
+        match event:
+            case WakewordDetected():
+                self._wakes += 1
+                self._send("/heisenberg/wake", self._wakes)
+            case StateChanged(state=state):
+                self._send_state(state)
+            case Failed():
+                self._send_state("error")
+            case InputLost() | InputRestored():
+                self._has_input = isinstance(event, InputRestored)
+                self._send("/heisenberg/input", float(self._has_input))
+            case TranscriptionPartial(text=text):
+                self._send("/heisenberg/transcript/partial", text)
+            case TranscriptionFinal(text=text):
+                self._send("/heisenberg/transcript/final", text)
+            case LlmSentence(text=text):
+                self._send("/heisenberg/llm/sentence", text)
+            case VisualUpdated(field=field, value=value):
+                self._send_visual(field, value)
+            case LlmComplete(visual=visual):
+                self._send_whole(visual)
+
+    def _send_state(self, state: str) -> None:
+        self._state = state
+        self._send("/heisenberg/state", STATES.get(state, -1.0))
+        self._send("/heisenberg/state_name", state)
+
+    def _send_visual(self, field: str, value: str | float) -> None:
+        """A number leaves as a float even if it is whole: a channel must not change its type."""
+        cleaned = clean(value)
+        if field == "prompt":
+            self._prompt = str(cleaned)
+        self._send(f"/visual/{address_part(field)}", float(cleaned) if isinstance(cleaned, int) else cleaned)
+
+    def _send_whole(self, visual: dict[str, str | float]) -> None:
+        for address, datagram in encode_json("/visual/json", visual, self._turn, self._config.max_datagram_bytes):
+            if self._targets.send(datagram) and self._emit is not None:
+                self._emit(address)
+
+    def _send_snapshot(self, to: Target | None = None) -> None:
+        values: list[tuple[str, object]] = [
+            ("/heisenberg/state", STATES.get(self._state, -1.0)),
+            ("/heisenberg/state_name", self._state),
+            ("/heisenberg/turn", self._turn),
+            ("/heisenberg/wake", self._wakes),
+            ("/heisenberg/input", float(self._has_input)),
+        ]
+        if self._prompt is not None:
+            values.append(("/visual/prompt", self._prompt))
+        for address, value in values:
+            self._send(address, value, to=to, is_repeated=True)
+
+    def _greet(self, target: Target) -> None:
+        self._send("/heisenberg/hello", SCHEMA_VERSION, self._version, to=target)
+        self._send_snapshot(target)
+
+    def _send(self, address: str, *values: object, to: Target | None = None, is_repeated: bool = False) -> None:
+        datagram, was_cut = encode(address, *values, max_bytes=self._config.max_datagram_bytes)
+        if was_cut and address not in self._cut_addresses:
+            self._cut_addresses.add(address)
+            message = "%s is longer than osc.max_datagram_bytes (%d) and was cut; this is said once."
+            log.warning(message, address, self._config.max_datagram_bytes)
+        is_sent = self._targets.send(datagram, None if to is None else [to])
+        if is_sent and not is_repeated and self._emit is not None:
+            self._emit(address)
+
+    async def _every(self, seconds: float, tick: Callable[[], None]) -> None:
+        """Call *tick* every *seconds*; ticks that were missed are not made up for."""
+        clock = self._clock or asyncio.get_running_loop().time
+        due = clock()
+        while True:
+            tick()
+            now = clock()
+            due = due + seconds if due + seconds > now else now + seconds
+            await self._sleep(due - now)
+
+    def _run(self, name: str, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_report_end)
+        self._tasks.append(task)
+
+
+def _report_end(task: "asyncio.Task[None]") -> None:
+    """A task that dies of a fault must not do so in silence."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s stopped", task.get_name(), exc_info=error)
