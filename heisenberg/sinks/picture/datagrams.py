@@ -12,6 +12,7 @@ from heisenberg.sinks.picture.canvas import thinned
 from heisenberg.sinks.picture.lettering import clean
 from heisenberg.sinks.picture.panel import GAP_PX, PLOT_LEFT_PX, SMALL, TEXT_RIGHT_PX, Panel
 from heisenberg.sinks.picture.story import Story
+from heisenberg.sinks.sanitise import address_part
 
 MAX_ADDRESSES = 14
 PREFIX = "/visual/"
@@ -45,7 +46,7 @@ def _sent(story: Story) -> dict[str, list[float]]:
 def _values(story: Story) -> dict[str, list[events.VisualUpdated]]:
     updates: dict[str, list[events.VisualUpdated]] = defaultdict(list)
     for event in story.of(events.VisualUpdated):
-        updates[PREFIX + event.field].append(event)
+        updates[PREFIX + address_part(event.field)].append(event)
     return updates
 
 

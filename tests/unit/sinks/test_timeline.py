@@ -248,6 +248,14 @@ def test_the_last_value_of_a_field_that_changes_often_is_shown() -> None:
     assert "0.15" not in shown  # there is no room between its neighbours
 
 
+def test_a_field_with_an_odd_name_stands_on_the_row_of_its_address() -> None:
+    script = Script().add(1, events.VisualUpdated, field="main colour", value="teal").sent(1, "/visual/main_colour")
+    shown = texts(draw(script.events))
+
+    assert "“teal”" in shown
+    assert 1 == sum("colour" in text for text in shown)
+
+
 def test_fields_are_shown_without_osc_targets() -> None:
     quiet = [event for event in spoken_turn() if not isinstance(event, events.OscSent)]
     shown = texts(draw(quiet))
