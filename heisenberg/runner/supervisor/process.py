@@ -58,13 +58,27 @@ class ChildSpec:
     """Added to our environment."""
 
 
+class _Watched(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells when the process ends. asyncio's own ``wait`` also waits for the pipes, which a grandchild can hold open."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=2**16, loop=asyncio.get_running_loop())
+        self.ended = asyncio.Event()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.ended.set()
+
+
 class ChildProcess:
     """A running child. Make one with :meth:`start`."""
 
-    def __init__(self, spec: ChildSpec, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, spec: ChildSpec, transport: asyncio.SubprocessTransport, watched: _Watched) -> None:
         self.spec = spec
         self.started_at = asyncio.get_running_loop().time()
-        self._process = process
+        self._transport = transport
+        self._ended = watched.ended
+        self._process = asyncio.subprocess.Process(transport, watched, asyncio.get_running_loop())
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._unfinished = b""
         self._reader = asyncio.create_task(self._read_output(), name=f"output of {spec.name}")
@@ -76,7 +90,8 @@ class ChildProcess:
         Raises: ModelFailedToStart if it cannot be started, ends early, or is silent for *timeout_s* seconds.
         """
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, watched = await asyncio.get_running_loop().subprocess_exec(
+                _Watched,
                 *spec.argv,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -86,7 +101,7 @@ class ChildProcess:
             )
         except OSError as exc:
             raise ModelFailedToStart(f"{spec.name} cannot be started: {exc.strerror or exc} ({spec.argv[0]}).") from exc
-        child = cls(spec, process)
+        child = cls(spec, transport, watched)
         try:
             await child._wait_until_ready(timeout_s)
         except BaseException:
@@ -106,7 +121,8 @@ class ChildProcess:
 
     async def exited(self) -> str:
         """Wait until it ends; say how, for people."""
-        status = await self._process.wait()
+        await self._ended.wait()
+        status = self._process.returncode or 0
         with contextlib.suppress(TimeoutError):
             # Its last words may still be in the pipe; a grandchild may hold the pipe open for ever.
             await asyncio.wait_for(asyncio.shield(self._reader), 0.5)
@@ -131,17 +147,15 @@ class ChildProcess:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), grace_s)
+            await asyncio.wait_for(self._ended.wait(), grace_s)
         except TimeoutError:
             log.warning("%s ignores the request to end; killing it", self.spec.name)
         self._signal_group(signal.SIGKILL)
-        await self._process.wait()
+        await self._ended.wait()
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
         # asyncio closes the pipes when it sees their end, which a grandchild can postpone for ever.
-        transport = getattr(self._process, "_transport", None)
-        if transport is not None:
-            transport.close()
+        self._transport.close()
 
     async def _wait_until_ready(self, timeout_s: float) -> None:
         ended = asyncio.create_task(self.exited(), name=f"start of {self.spec.name}")

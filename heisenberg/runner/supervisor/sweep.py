@@ -49,7 +49,7 @@ class Ledger:
     def _sweep_one(self, path: Path) -> int:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            if _birth(int(path.stem)) == record["parent"]:
+            if _birth(int(path.stem)) == (record["parent"] or 0.0):
                 return 0
             ended = 0
             for name, (pid, birth) in record["children"].items():

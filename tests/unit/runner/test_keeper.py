@@ -1,0 +1,340 @@
+"""The keeper's patience: restarts, backoff, the breaker; in virtual time, over children that exist on paper only.
+
+Real children under the keeper are in ``tests/integration/test_supervisor.py``.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from heisenberg.core.errors import HeisenbergError, ModelFailedToStart
+from heisenberg.runner.supervisor import keeper as keeping
+from heisenberg.runner.supervisor.keeper import HEALTHY_AFTER_S, LONGEST_BACKOFF_S, Keeper
+from heisenberg.runner.supervisor.process import Address, ChildSpec
+from tests.fakes.virtual_time import in_virtual_time
+
+
+class PaperChild:
+    """A child that starts as the script says and ends when told."""
+
+    script: deque[Exception | asyncio.Event | None] = deque()
+    """For each start an error, an event to wait for, or None."""
+    born: list["PaperChild"] = []
+    starts: list[float] = []
+    """When a start was tried."""
+
+    def __init__(self, spec: ChildSpec) -> None:
+        self.spec = spec
+        self.started_at = asyncio.get_running_loop().time()
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.is_stopped = False
+        PaperChild.born.append(self)
+
+    @classmethod
+    async def start(cls, spec: ChildSpec, timeout_s: float) -> "PaperChild":
+        cls.starts.append(asyncio.get_running_loop().time())
+        item = cls.script.popleft() if cls.script else None
+        if isinstance(item, Exception):
+            raise item
+        if item is not None:
+            await item.wait()
+        return cls(spec)
+
+    @property
+    def is_running(self) -> bool:
+        return not self._ended.done()
+
+    async def exited(self) -> str:
+        return await asyncio.shield(self._ended)
+
+    def die(self, how: str = "was ended by SIGSEGV") -> None:
+        if not self._ended.done():
+            self._ended.set_result(how)
+
+    def kill(self) -> None:
+        self.die("was ended by SIGKILL")
+
+    async def stop(self, grace_s: float) -> None:
+        self.is_stopped = True
+        self.die("exited with code 0")
+
+
+Watched = list[tuple[str, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "ChildProcess", PaperChild)
+    PaperChild.script, PaperChild.born, PaperChild.starts = deque(), [], []
+
+
+async def never(address: Address) -> bool:
+    return False
+
+
+def new_keeper(watcher: Callable[[str, str, str], None] = lambda *told: None, breaker_failures: int = 5) -> Keeper:
+    return Keeper(
+        "whisper",
+        lambda: ChildSpec("whisper", ("whisper",), Address("unix:///x"), never),
+        start_timeout_s=10.0,
+        stop_grace_s=1.0,
+        breaker_failures=breaker_failures,
+        watcher=watcher,
+    )
+
+
+def failure(message: str = "It did not start.") -> ModelFailedToStart:
+    return ModelFailedToStart(message)
+
+
+@in_virtual_time
+async def test_nothing_is_started_before_it_is_needed() -> None:
+    keeper = new_keeper()
+    await asyncio.sleep(100)
+
+    assert [] == PaperChild.starts
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_who_asks_together_gets_the_same_child() -> None:
+    keeper, ready = new_keeper(), asyncio.Event()
+    PaperChild.script.append(ready)
+    async with asyncio.TaskGroup() as tasks:
+        asking = [tasks.create_task(keeper.ready()) for _ in range(5)]
+        await asyncio.sleep(1)
+        ready.set()
+
+    assert 1 == len(PaperChild.born)
+    assert {PaperChild.born[0]} == {task.result() for task in asking}
+    assert keeper.child is PaperChild.born[0]
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_child_that_dies_is_replaced_at_once_and_the_watcher_told() -> None:
+    told: Watched = []
+    keeper = new_keeper(lambda *what: told.append(what))
+    first = await keeper.ready()
+    PaperChild.born[0].die()
+    await asyncio.sleep(0.01)
+    second = await keeper.ready()
+
+    assert first is not second
+    assert [
+        ("started", "whisper", "start"),
+        ("failed", "whisper", "was ended by SIGSEGV"),
+        ("started", "whisper", "restart"),
+    ] == told
+    assert PaperChild.born[0].is_stopped, "what it left behind in its group must be ended, too"
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_dead_child_is_never_handed_out() -> None:
+    """Who asks in the moment of the death waits for the next child."""
+    keeper = new_keeper()
+    await keeper.ready()
+    PaperChild.born[0].die()
+
+    assert keeper.child is None
+    assert PaperChild.born[0] is not await keeper.ready()
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_condemned_child_is_killed_and_replaced() -> None:
+    keeper = new_keeper()
+    child = await keeper.ready()
+    keeper.condemn(child, "it is silent")
+
+    assert keeper.child is None
+    assert child is not await keeper.ready()
+    assert "was ended by SIGKILL" == await PaperChild.born[0].exited()
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_only_the_present_child_can_be_condemned() -> None:
+    """Given two requests that both met the same dead child, the second one's verdict spares the new child."""
+    keeper = new_keeper()
+    first = await keeper.ready()
+    keeper.condemn(first, "it is silent")
+    second = await keeper.ready()
+    keeper.condemn(first, "it is silent")
+
+    assert second is keeper.child
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_failed_start_is_told_to_everybody_who_waits() -> None:
+    keeper, tried = new_keeper(), asyncio.Event()
+    PaperChild.script.extend([failure("No such model."), tried])
+    asking = [asyncio.create_task(keeper.ready()) for _ in range(3)]
+    results = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert ["No such model."] * 3 == [str(result) for result in results]
+
+    tried.set()
+
+    assert await keeper.ready() is PaperChild.born[0]
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_one_who_leaves_takes_nothing_from_the_others() -> None:
+    keeper, ready = new_keeper(), asyncio.Event()
+    PaperChild.script.append(ready)
+    leaving, staying = asyncio.create_task(keeper.ready()), asyncio.create_task(keeper.ready())
+    await asyncio.sleep(1)
+    leaving.cancel()
+    ready.set()
+
+    assert PaperChild.born == [await staying]
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_failure_that_nobody_waits_for_is_no_warning() -> None:
+    keeper = new_keeper()
+    PaperChild.script.append(failure())
+    asking = asyncio.create_task(keeper.ready())
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.sleep(1)
+
+    assert keeper.child is PaperChild.born[0]
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_the_backoff_doubles_up_to_a_minute() -> None:
+    """The first restart is immediate, then 1, 2, 4 … 60 s."""
+    keeper = new_keeper(breaker_failures=100)
+    PaperChild.script.extend(failure() for _ in range(11))
+    with pytest.raises(ModelFailedToStart):
+        await keeper.ready()
+    await asyncio.sleep(600)
+    starts = PaperChild.starts[:11]
+
+    assert [0, 1, 2, 4, 8, 16, 32, 60, 60, 60] == [
+        round(later - earlier) for earlier, later in zip(starts, starts[1:], strict=False)
+    ]
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_the_breaker_tells_whoever_asks_at_once() -> None:
+    keeper = new_keeper(breaker_failures=3)
+    PaperChild.script.extend(failure() for _ in range(3))
+    with pytest.raises(ModelFailedToStart):
+        await keeper.ready()
+    await asyncio.sleep(10)
+    now = asyncio.get_running_loop().time()
+    with pytest.raises(ModelFailedToStart, match="failed 3 times in a row and rests for 5. s") as caught:
+        await keeper.ready()
+
+    assert "model-breaker-open" == caught.value.code
+    assert asyncio.get_running_loop().time() - now < 0.5
+    assert 3 == len(PaperChild.starts)
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_the_breaker_opens_for_a_child_that_starts_but_does_not_live() -> None:
+    """A model that is ready and crashes, again and again, is no better than one that does not start."""
+    keeper = new_keeper(breaker_failures=3)
+    for _ in range(3):
+        await keeper.ready()
+        PaperChild.born[-1].die()
+        await asyncio.sleep(0.01)
+    with pytest.raises(ModelFailedToStart) as caught:
+        await keeper.ready()
+
+    assert "model-breaker-open" == caught.value.code
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_after_its_rest_a_model_is_tried_again() -> None:
+    keeper = new_keeper(breaker_failures=3)
+    PaperChild.script.extend(failure() for _ in range(3))
+    with pytest.raises(ModelFailedToStart):
+        await keeper.ready()
+    await asyncio.sleep(LONGEST_BACKOFF_S + 10)
+
+    assert keeper.child is PaperChild.born[0]
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_long_life_clears_the_record() -> None:
+    """Given a crash once in an hour, every restart is immediate, for weeks."""
+    keeper = new_keeper(breaker_failures=3)
+    for _ in range(10):
+        await keeper.ready()
+        await asyncio.sleep(HEALTHY_AFTER_S + 1)
+        died_at = asyncio.get_running_loop().time()
+        PaperChild.born[-1].die()
+        await asyncio.sleep(0.01)
+
+        assert pytest.approx(died_at, abs=0.1) == PaperChild.starts[-1]
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_stopping_ends_the_child_and_wakes_who_waits() -> None:
+    keeper = new_keeper()
+    PaperChild.script.append(asyncio.Event())
+    asking = asyncio.create_task(keeper.ready())
+    await asyncio.sleep(1)
+    await keeper.stop()
+    with pytest.raises(HeisenbergError, match="whisper was stopped"):
+        await asking
+
+
+@in_virtual_time
+async def test_a_stopped_keeper_starts_again_when_asked() -> None:
+    keeper = new_keeper()
+    await keeper.ready()
+    await keeper.stop()
+
+    assert PaperChild.born[0].is_stopped
+    assert keeper.child is None
+
+    await asyncio.sleep(100)
+
+    assert 1 == len(PaperChild.starts)
+    assert PaperChild.born[0] is not await keeper.ready()
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_surprise_while_starting_reaches_who_waits(caplog: pytest.LogCaptureFixture) -> None:
+    """No error, however odd, may leave anybody waiting for ever."""
+    keeper = new_keeper()
+    PaperChild.script.append(ZeroDivisionError("a bug"))
+    with pytest.raises(ModelFailedToStart, match="ZeroDivisionError"):
+        await keeper.ready()
+
+    assert "Traceback" in caplog.text
+
+    await keeper.stop()

@@ -1,0 +1,148 @@
+"""Voice goes first, nobody is lost in the queue, and a lease always ends."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from heisenberg.core.errors import ModelFailedToStart
+from heisenberg.runner.lanes import Lane, Priority
+from heisenberg.runner.supervisor.process import Address
+from tests.fakes.virtual_time import in_virtual_time
+
+
+class FakeKeeper:
+    """Always has a child, unless it has an error."""
+
+    def __init__(self) -> None:
+        self.child = SimpleNamespace(spec=SimpleNamespace(address=Address("unix:///x", "secret")))
+        self.error: Exception | None = None
+        self.condemned: list[tuple[Any, str]] = []
+
+    async def ready(self) -> Any:
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        return self.child
+
+    def condemn(self, child: Any, reason: str) -> None:
+        self.condemned.append((child, reason))
+
+
+def new_lane(capacity: int = 1) -> tuple[Lane, FakeKeeper]:
+    keeper = FakeKeeper()
+    return Lane(keeper, capacity), keeper  # type: ignore[arg-type]
+
+
+async def hold(lane: Lane, name: str, order: list[str], priority: Priority = Priority.VOICE) -> None:
+    async with lane.lease(priority):
+        order.append(name)
+        await asyncio.sleep(1)
+
+
+@in_virtual_time
+async def test_a_lease_says_where_the_model_answers() -> None:
+    lane, keeper = new_lane()
+    async with lane.lease() as lease:
+        lease.condemn("it is silent")
+
+        assert ("unix:///x", "secret") == (lease.url, lease.api_key)
+        assert [(keeper.child, "it is silent")] == keeper.condemned
+
+
+@in_virtual_time
+async def test_voice_goes_before_api_before_background() -> None:
+    lane, _ = new_lane()
+    order: list[str] = []
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(hold(lane, "running", order))
+        await asyncio.sleep(0.1)
+        for name, priority in (("background", 2), ("api 1", 1), ("api 2", 1), ("voice", 0)):
+            tasks.create_task(hold(lane, name, order, Priority(priority)))
+
+    assert ["running", "voice", "api 1", "api 2", "background"] == order
+
+
+@pytest.mark.parametrize(("capacity", "seconds"), [(1, 4), (2, 2), (4, 1)])
+@in_virtual_time
+async def test_as_many_run_at_once_as_the_model_bears(capacity: int, seconds: int) -> None:
+    lane, _ = new_lane(capacity)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(4):
+            tasks.create_task(hold(lane, str(number), []))
+
+    assert pytest.approx(seconds, abs=0.1) == asyncio.get_running_loop().time()
+
+
+@in_virtual_time
+async def test_who_leaves_the_queue_costs_no_place() -> None:
+    lane, _ = new_lane()
+    order: list[str] = []
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(hold(lane, "running", order))
+        await asyncio.sleep(0.1)
+        leaving = tasks.create_task(hold(lane, "leaving", order))
+        tasks.create_task(hold(lane, "staying", order))
+        await asyncio.sleep(0.1)
+        leaving.cancel()
+
+    assert ["running", "staying"] == order
+
+    await hold(lane, "later", order)
+
+    assert "later" == order[-1]
+
+
+@in_virtual_time
+async def test_a_lease_that_is_given_to_one_who_is_just_leaving_goes_on_to_the_next() -> None:
+    lane, _ = new_lane()
+    order: list[str] = []
+    first = asyncio.create_task(hold(lane, "first", order))
+    await asyncio.sleep(0.1)
+    leaving = asyncio.create_task(hold(lane, "leaving", order))
+    await asyncio.sleep(0.1)
+    lane._release()  # the place is given …
+    lane._free = 0
+    leaving.cancel()  # … in the very moment in which it is no longer wanted
+    await asyncio.wait({leaving})
+
+    assert 1 == lane._free
+
+    first.cancel()
+    await asyncio.wait({first})
+
+
+@in_virtual_time
+async def test_a_model_that_does_not_start_gives_the_lease_back() -> None:
+    lane, keeper = new_lane()
+    keeper.error = ModelFailedToStart("no")
+    for _ in range(3):
+        with pytest.raises(ModelFailedToStart):
+            await hold(lane, "", [])
+    keeper.error = None
+    order: list[str] = []
+    await hold(lane, "well", order)
+
+    assert ["well"] == order
+
+
+@in_virtual_time
+async def test_a_failure_under_the_lease_gives_it_back() -> None:
+    lane, _ = new_lane()
+    with pytest.raises(ZeroDivisionError):
+        async with lane.lease():
+            raise ZeroDivisionError
+    async with asyncio.timeout(1), lane.lease():
+        pass
+
+
+@in_virtual_time
+async def test_a_wait_can_be_bounded() -> None:
+    lane, _ = new_lane()
+    async with lane.lease():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5), lane.lease():
+                pass
+    async with asyncio.timeout(1), lane.lease():
+        pass
