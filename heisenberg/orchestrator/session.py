@@ -89,7 +89,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._started_at = self._loop.time()
         self._stages = stages
-        self._sinks = tuple(sinks)
+        self._sinks = list(sinks)
         self._bounds = bounds
         self._once = once
         self._inbox: asyncio.Queue[Item] = asyncio.Queue(INBOX_SIZE)
@@ -108,6 +108,10 @@ class Session:
     def hear_from(self, new_listener: Callable[[Callable[[heard.Report], None]], Listener]) -> None:
         """Listen through the listener that *new_listener* makes, given the callback for its reports."""
         self._listener = new_listener(lambda report: self._from_thread(report))
+
+    def add_sink(self, sink: Sink) -> None:
+        """Tell *sink*, too, from now on."""
+        self._sinks.append(sink)
 
     def ask(self, text: str) -> None:
         """Answer a typed question, as soon as no turn is under way."""

@@ -4,6 +4,7 @@ Nothing here runs a model; ``workers/`` does, in the children that these specs d
 """
 
 import importlib.util
+import json
 import os
 import secrets
 import shutil
@@ -42,6 +43,15 @@ def whisper(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
 def piper(name: str, model: Path, config: TtsConfig, sockets: Path) -> NewSpec:
     """Piper as a Wyoming service; *model* is the voice's .onnx file."""
     return lambda: _worker("piper", name, str(model), ("--speed", str(config.speed)), sockets, {})
+
+
+def piper_languages(model: Path) -> frozenset[str]:
+    """ISO 639-1 codes that a Piper voice speaks, from the file beside it; empty if it does not say."""
+    try:
+        spoken = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))["espeak"]["voice"]
+        return frozenset({str(spoken)[:2].lower()})
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()
 
 
 def llama(name: str, model: Path, config: LlmConfig) -> NewSpec:
@@ -105,6 +115,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_free_port(port: int) -> bool:
+    """Whether loopback *port* can be bound."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _llama_spec(name: str, model: Path, config: LlmConfig, program: Path | None, port: int, key: str) -> ChildSpec:

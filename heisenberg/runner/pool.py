@@ -43,6 +43,10 @@ class Pool:
         """Tell *watcher* of starts and failures, too."""
         self._watchers.append(watcher)
 
+    def unwatch(self, watcher: Watcher) -> None:
+        """No longer tell *watcher*."""
+        self._watchers.remove(watcher)
+
     def pids(self) -> dict[str, int]:
         """The running children: model name → process id."""
         return {name: lane.keeper.child.pid for name, lane in self._lanes.items() if lane.keeper.child is not None}
@@ -54,5 +58,5 @@ class Pool:
 
     def _tell(self, what: str, name: str, reason: str) -> None:
         self._ledger.write(self.pids())
-        for watcher in self._watchers:
+        for watcher in tuple(self._watchers):
             watcher(what, name, reason)

@@ -38,8 +38,9 @@ def parameters(args: argparse.Namespace) -> xllamacpp.CommonParams:
 
 
 def main() -> None:
-    """Load, then serve until the parent is gone or a signal comes."""
-    end_with_parent()
+    """Load, then serve until the parent is gone (unless started by hand) or a signal comes."""
+    if not os.environ.get("HEISENBERG_STANDALONE"):
+        end_with_parent()
     logging.basicConfig(level=logging.INFO)
     parser = argparse.ArgumentParser(description="llama.cpp's server, embedded.")
     parser.add_argument("--model", required=True)

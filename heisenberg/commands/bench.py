@@ -1,0 +1,52 @@
+"""``heisenberg bench``: measures this machine. The tables go to standard output as Markdown."""
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heisenberg.core.config import Config
+
+WHAT = ("latency", "wakeword", "idle", "all")
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the command."""
+    parser = subparsers.add_parser("bench", help="measure latency, the wake word and idle cost on this machine")
+    parser.add_argument("what", nargs="?", choices=WHAT, default="all", help="default: all")
+    parser.add_argument("--turns", type=int, default=10, help="turns for latency (default: 10)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="seconds of idle listening (default: 20)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=execute)
+
+
+def execute(args: argparse.Namespace, config: "Config") -> int:
+    """Measure and print."""
+    from dataclasses import asdict
+
+    from heisenberg.bench import idle, latency, table, wakeword
+
+    results: dict[str, object] = {"machine": table.machine()}
+    _say(args, f"On {table.machine()}\n")
+    if args.what in ("wakeword", "all"):
+        figures = asyncio.run(wakeword.measure(config))
+        results["wakeword"] = asdict(figures)
+        _say(args, wakeword.report(figures) + "\n")
+    if args.what in ("idle", "all"):
+        cost = idle.measure(args.seconds)
+        results["idle"] = cost
+        _say(args, idle.report(cost) + "\n")
+    if args.what in ("latency", "all"):
+        latencies = asyncio.run(latency.measure(config, args.turns))
+        results["latency"] = latencies
+        _say(args, latency.report(latencies))
+    if args.json:
+        json.dump(results, sys.stdout, indent=2)
+    return 0
+
+
+def _say(args: argparse.Namespace, text: str) -> None:
+    if not args.json:
+        print(text, flush=True)

@@ -1,0 +1,58 @@
+"""``heisenberg run``: the assistant."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heisenberg.core.config import Config
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the command."""
+    parser = subparsers.add_parser("run", help="listen, think, speak and drive the visuals")
+    parser.add_argument(
+        "--input",
+        default="mic",
+        metavar="mic|FILE|-",
+        help="microphone, an audio file, or a WAV on standard input (default: mic)",
+    )
+    parser.add_argument("--fast", action="store_true", help="read an audio file as fast as possible, not in real time")
+    parser.add_argument(
+        "--output",
+        default="speakers",
+        metavar="speakers|FILE|none",
+        help="where the answer is heard (default: speakers)",
+    )
+    parser.add_argument(
+        "--mode", choices=["assistant"], default="assistant", help="assistant: wake word, command, answer"
+    )
+    parser.add_argument("--once", action="store_true", help="end after the first turn")
+    parser.add_argument("--text", action="store_true", help="type questions on standard input instead of speaking")
+    parser.add_argument("--events", metavar="FILE", help='write every event as a JSON line ("-" is standard output)')
+    parser.add_argument("--timeline", type=Path, metavar="FILE.svg", help="draw the first turns as a picture")
+    parser.add_argument("--quiet", action="store_true", help="do not print the timeline")
+    parser.set_defaults(run=execute)
+
+
+def execute(args: argparse.Namespace, config: "Config") -> int:
+    """Run until the input ends; 1 if a turn failed or, with ``--once``, none took place."""
+    from heisenberg.main import RunOptions, run_assistant
+
+    options = RunOptions(
+        input="none" if args.text else args.input,
+        is_paced=not args.fast,
+        output=args.output,
+        once=args.once,
+        reads_text=args.text,
+        events=args.events,
+        timeline=args.timeline,
+        is_quiet=args.quiet,
+    )
+    tally = asyncio.run(run_assistant(config, options))
+    if args.once and not tally.turns:
+        print("heisenberg: no turn took place: the wake word was not heard.", file=sys.stderr)
+        return 1
+    return 1 if tally.failed else 0

@@ -1,0 +1,376 @@
+"""The composition root: configuration in, wired stages out. The only file that knows concrete classes."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from heisenberg import __version__
+from heisenberg.audio.both import BothOutputs
+from heisenberg.audio.resample import resample
+from heisenberg.audio.ring import SampleRing
+from heisenberg.audio.wavfile import NoOutput, WavOutput, WavSource
+from heisenberg.audio.wavwriter import WavWriter
+from heisenberg.core.audio import PIPELINE_RATE_HZ, AudioChunk, Meters, Samples
+from heisenberg.core.config import Config
+from heisenberg.core.errors import AudioError
+from heisenberg.core.events import LlmComplete, VisualUpdated
+from heisenberg.core.stages import Answer, AudioOutput, AudioSource, LeaseService, ServiceLease, Sink, VadEngine, Voice
+from heisenberg.llm.brain import SchemaBrain
+from heisenberg.orchestrator.history import History
+from heisenberg.orchestrator.listener import Ears, Listener
+from heisenberg.orchestrator.session import Bounds, Session, Tally
+from heisenberg.orchestrator.work import Stages
+from heisenberg.runner import engines
+from heisenberg.runner.catalog.store import Store
+from heisenberg.runner.lanes import Lane
+from heisenberg.runner.pool import Pool
+from heisenberg.runner.supervisor.sweep import Ledger
+from heisenberg.sinks.console import ConsoleSink
+from heisenberg.sinks.jsonl import JsonLinesSink
+from heisenberg.sinks.osc import OscSink
+from heisenberg.sinks.speech import Performance
+from heisenberg.sinks.timeline import TimelineSink
+from heisenberg.stt.buffered import BufferedRecogniser
+from heisenberg.tts.espeak import EspeakVoice
+from heisenberg.tts.fallback import FallbackVoice
+from heisenberg.tts.silent import SilentVoice
+from heisenberg.tts.wyoming import WyomingVoice
+from heisenberg.vad.endpoint import CommandEndpointer
+from heisenberg.vad.silero import SileroVad
+from heisenberg.vad.webrtc import WebrtcVad
+from heisenberg.wakeword.microwakeword import MicroWakeWordEngine
+
+log = logging.getLogger(__name__)
+
+RING_MARGIN_S = 10.0
+"""Sound that is kept beyond the longest command."""
+
+SPEAKING_BOUND_S = 180.0
+BOUND_MARGIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteService:
+    """A service on the network, under a lease that costs nothing."""
+
+    url: str
+    api_key: str = field(default="", repr=False)
+
+    def condemn(self, reason: str) -> None:
+        """It is not ours to end."""
+        log.warning("%s: %s", self.url, reason)
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[ServiceLease]:
+        """Use it."""
+        yield self
+
+
+class Runner:
+    """The models of this process. Use as an async context manager; leaving it ends every child."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._sockets = Path(tempfile.mkdtemp(prefix="heisenberg-"))
+        ledger = Ledger(platformdirs.user_state_path("heisenberg", appauthor=False) / "children")
+        ledger.sweep()
+        self.store = Store(config.models.folder)
+        self.pool = Pool(config.runner, ledger, _log_worker)
+
+    async def __aenter__(self) -> "Runner":
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.pool.close()
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def recogniser(self, language: str | None = None) -> BufferedRecogniser:
+        """Speech to text, as configured (*language* in place of the configured one). Raises ModelNotFound."""
+        stt = self._config.stt
+        is_local = stt.engine == "whisper"
+        service = self._whisper().lease if is_local else RemoteService(stt.url).lease
+        return BufferedRecogniser(
+            service,
+            language=language or stt.language,
+            partials=stt.partials and is_local,
+            timeout_s=stt.timeout_seconds,
+        )
+
+    def voice(self) -> Voice:
+        """Text to speech, as configured. Raises ModelNotFound."""
+        tts = self._config.tts
+        espeak = EspeakVoice(self._espeak_voice(), speed=tts.speed, timeout_s=tts.timeout_seconds)
+        match tts.engine:
+            case "none":
+                return SilentVoice()
+            case "espeak":
+                return espeak
+            case "piper":
+                service, languages = self._piper()
+            case "wyoming":
+                service, languages = RemoteService(tts.url).lease, frozenset()
+        voice = WyomingVoice(service, timeout_s=tts.timeout_seconds)
+        return voice if tts.fallback == "none" else FallbackVoice(voice, languages, espeak)
+
+    def plain_voice(self) -> Voice:
+        """The Piper voice without its random variation, for synthesised questions. Raises ModelNotFound."""
+        service, _ = self._piper()
+        steady = {"noise_scale": 0.0, "noise_w_scale": 0.0}
+        return WyomingVoice(service, timeout_s=self._config.tts.timeout_seconds, context=steady)
+
+    def brain(self) -> SchemaBrain:
+        """The language model, as configured. Raises ModelNotFound."""
+        llm = self._config.llm
+        service = RemoteService(llm.url, llm.api_key).lease if llm.url else self._llama().lease
+        return SchemaBrain(llm, self._config.visual, service)
+
+    def _whisper(self) -> Lane:
+        stt = self._config.stt
+        path = self.store.find(stt.model, "stt").path
+        return self.pool.lane(stt.model, engines.whisper(stt.model, str(path), stt, self._sockets))
+
+    def _piper(self) -> tuple[LeaseService, frozenset[str]]:
+        tts = self._config.tts
+        onnx = self.store.find(tts.voice, "tts").file(".onnx")
+        lane = self.pool.lane(tts.voice, engines.piper(tts.voice, onnx, tts, self._sockets))
+        return lane.lease, engines.piper_languages(onnx)
+
+    def _llama(self) -> Lane:
+        llm = self._config.llm
+        return self.pool.lane(llm.model, engines.llama(llm.model, self.store.find(llm.model, "llm").file(".gguf"), llm))
+
+    def _espeak_voice(self) -> str:
+        tts, language = self._config.tts, self._config.llm.language
+        if tts.engine == "espeak":
+            return tts.voice if not tts.voice.startswith("piper-") else "en"
+        return language if language != "auto" else "en"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What ``heisenberg run`` was asked to do."""
+
+    input: str = "mic"
+    """``mic``, ``none``, an audio file, or ``-`` for standard input."""
+    is_paced: bool = True
+    """Read a file in real time."""
+    output: str = "speakers"
+    """``speakers``, ``none`` or a file."""
+    once: bool = False
+    """End after the first turn."""
+    reads_text: bool = False
+    """Questions are typed on standard input."""
+    events: str | None = None
+    """File for events as JSON lines, ``-`` for standard output."""
+    timeline: Path | None = None
+    """File for the picture of the first turns."""
+    is_quiet: bool = False
+    """No timeline on the console."""
+    listens: bool = False
+    """Play what goes to a file through the speakers, too."""
+    shows_osc: bool = False
+    """The console shows each OSC message."""
+    sinks: Sequence[Sink] = ()
+    """More sinks; the caller closes them."""
+
+
+async def run_assistant(config: Config, options: RunOptions) -> Tally:
+    """Run the assistant until its input ends or it is asked to stop."""
+    async with Runner(config) as runner:
+        return await run_session(config, runner, options)
+
+
+async def run_session(config: Config, runner: Runner, options: RunOptions) -> Tally:
+    """Serve turns with the models of *runner*; how they ended."""
+    meters = Meters()
+    async with AsyncExitStack() as stack:
+        # Whatever can be wrong with files and devices is found before seconds are spent on models.
+        source = None if options.input == "none" else open_source(config, options)
+        if source is not None:
+            stack.callback(source.close)
+        output = await stack.enter_async_context(open_output(config, options.output, meters, listens=options.listens))
+        stages = await _warm_stages(config, runner, output, stack)
+        session = Session(stages, options.sinks, bounds(config), once=options.once)
+        for sink in await _open_sinks(config, options, meters, session, stack):
+            session.add_sink(sink)
+        if source is not None:
+            ears = _ears(config, source, meters)
+            session.hear_from(lambda report: Listener(ears, report, preroll_s=config.audio.preroll_seconds))
+        runner.pool.watch(session.worker_changed)
+        stack.callback(runner.pool.unwatch, session.worker_changed)
+        await _serve(session, options, stack)
+        return session.tally
+
+
+async def _warm_stages(config: Config, runner: Runner, output: AudioOutput, stack: AsyncExitStack) -> Stages:
+    brain = runner.brain()
+    stack.push_async_callback(brain.close)
+    recogniser, voice = runner.recogniser(), runner.voice()
+    await asyncio.gather(brain.warm_up(), recogniser.warm_up(), voice.warm_up())
+    clock = asyncio.get_running_loop().time
+    return Stages(
+        recogniser,
+        brain,
+        lambda on_progress: Performance(voice, output, on_progress),
+        output,
+        History(config.llm.history_turns, config.llm.history_seconds, clock),
+        config.llm.language,
+    )
+
+
+async def _open_sinks(
+    config: Config, options: RunOptions, meters: Meters, session: Session, stack: AsyncExitStack
+) -> list[Sink]:
+    sinks: list[Sink] = []
+    if options.events is not None:
+        sinks.append(JsonLinesSink(options.events))
+    if options.timeline is not None:
+        sinks.append(TimelineSink(options.timeline))
+    if not options.is_quiet:
+        sinks.append(ConsoleSink(sys.stderr, shows_osc=options.shows_osc))
+    if config.osc.targets:
+        osc = OscSink(config.osc, meters, session.osc_sent, __version__)
+        await osc.start()
+        sinks.append(osc)
+    for sink in sinks:
+        stack.push_async_callback(sink.close)
+    return sinks
+
+
+async def _serve(session: Session, options: RunOptions, stack: AsyncExitStack) -> None:
+    """Run the session until it ends; the first SIGTERM or Ctrl-C ends it in good order."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+        loop.add_signal_handler(signal.SIGTERM, session.end)
+        stack.callback(loop.remove_signal_handler, signal.SIGTERM)
+    if options.reads_text:
+        reader = threading.Thread(target=_read_questions, args=(session, loop), name="questions", daemon=True)
+        reader.start()
+    await session.run()
+
+
+def _read_questions(session: Session, loop: asyncio.AbstractEventLoop) -> None:
+    """A thread, since standard input cannot be waited for on every platform."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed
+        for line in sys.stdin:
+            if line.strip():
+                loop.call_soon_threadsafe(session.ask, line.strip())
+        loop.call_soon_threadsafe(session.end_input)
+
+
+def open_source(config: Config, options: RunOptions) -> AudioSource:
+    """Where sound comes from. Raises AudioError."""
+    if options.input != "mic":
+        return WavSource(options.input, pacing=options.is_paced)
+    from heisenberg.audio.microphone import Microphone  # needs PortAudio; files do not
+
+    return Microphone(config.audio)
+
+
+@asynccontextmanager
+async def open_output(
+    config: Config, output: str, meters: Meters | None = None, *, listens: bool = False
+) -> AsyncIterator[AudioOutput]:
+    """Where the reply is heard. Raises AudioError."""
+    opened = _output(config, output, meters or Meters(), listens)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def _output(config: Config, output: str, meters: Meters, listens: bool) -> AudioOutput:
+    if output == "none":
+        return NoOutput()
+    if output == "speakers":
+        return _speakers(config, meters)
+    if listens:
+        try:
+            return BothOutputs(WavOutput(output), _speakers(config, meters))
+        except AudioError as exc:
+            log.warning("%s", exc)
+    return WavOutput(output, paced=True)
+
+
+def _speakers(config: Config, meters: Meters) -> AudioOutput:
+    from heisenberg.audio.speakers import Speakers  # needs PortAudio; files do not
+
+    return Speakers(config.audio, meters)
+
+
+def _ears(config: Config, source: AudioSource, meters: Meters) -> Ears:
+    vad: VadEngine = SileroVad() if config.vad.engine == "silero" else WebrtcVad()
+    kept_s = config.vad.max_command_seconds + config.vad.no_speech_seconds + RING_MARGIN_S
+    ring = SampleRing(int(kept_s * PIPELINE_RATE_HZ))
+    return Ears(source, MicroWakeWordEngine(config.wakeword), vad, CommandEndpointer(config.vad), ring, meters)
+
+
+def bounds(config: Config) -> Bounds:
+    """How long each state may last, from the timeouts of what happens in it."""
+    vad, stt, llm = config.vad, config.stt, config.llm
+    listening = 2 * (vad.no_speech_seconds + vad.max_command_seconds) + BOUND_MARGIN_S
+    thinking = 2 * (stt.timeout_seconds + llm.timeout_seconds + config.tts.timeout_seconds) + BOUND_MARGIN_S
+    return Bounds(listening, thinking, SPEAKING_BOUND_S)
+
+
+def _log_worker(what: str, model: str, reason: str) -> None:
+    if what == "started":
+        log.info("%s is ready (%s)", model, reason)
+    else:
+        log.warning("%s failed: %s", model, reason)
+
+
+# ── what single commands need ────────────────────────────────────────────────────────────────────
+
+QUESTION_LEAD_S = 0.8
+QUESTION_TAIL_S = 1.6
+
+
+async def synthesise_question(runner: Runner, text: str, path: Path) -> Path:
+    """Write *text* as a spoken question in a quiet room, the same each time; *path*."""
+    spoken = await _spoken(runner.plain_voice(), text)
+    lead, tail = (AudioChunk.silence(seconds, spoken.rate_hz) for seconds in (QUESTION_LEAD_S, QUESTION_TAIL_S))
+    write_wav(path, AudioChunk(np.concatenate([lead.samples, spoken.samples, tail.samples]), spoken.rate_hz))
+    return path
+
+
+async def speech_at_pipeline_rate(runner: Runner, text: str) -> Samples:
+    """*text* as 16 kHz samples, the same each time."""
+    spoken = await _spoken(runner.plain_voice(), text)
+    return resample(spoken.samples, spoken.rate_hz, PIPELINE_RATE_HZ)
+
+
+async def _spoken(voice: Voice, text: str) -> AudioChunk:
+    chunks = [chunk async for chunk in voice.speak(text, "en")]
+    return AudioChunk(np.concatenate([chunk.samples for chunk in chunks]), chunks[0].rate_hz)
+
+
+def write_wav(path: Path, sound: AudioChunk) -> None:
+    """Write *sound* as a 16-bit mono WAV. Raises AudioError."""
+    writer = WavWriter(path, sound.rate_hz)
+    writer.write(sound.samples)
+    writer.close()
+
+
+async def send_visuals(config: Config, answer: Answer) -> None:
+    """Send one answer's visuals to the OSC targets."""
+    osc = OscSink(config.osc, Meters(), None, __version__)
+    await osc.start()
+    try:
+        for field, value in answer.visual.items():
+            osc.handle(VisualUpdated(turn=1, at=0.0, field=field, value=value))
+        osc.handle(LlmComplete(turn=1, at=0.0, text=answer.text, visual=answer.visual, tokens=answer.tokens))
+    finally:
+        await osc.close()
