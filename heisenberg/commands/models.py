@@ -5,6 +5,7 @@ Importing this file is cheap, since every start of the program does; the functio
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -166,26 +167,14 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
     cells = [("NAME", "FOR", "SIZE", "STATUS", "WHAT")]
     cells += [(r["name"], ROLES[r["kind"]], megabytes(r["bytes"]), r["status"], r["what"]) for r in rows]
-    if sys.stdout.isatty():
-        _print_rich(cells)
-    else:
-        widths = [max(len(row[column]) for row in cells) for column in range(4)]
-        for row in cells:
-            print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]))
+    widths = [max(len(row[column]) for row in cells) for column in range(4)]
+    # One line a model: on a narrow terminal the description is cut, `models show` has all of it.
+    screen = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for row in cells:
+        line = "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
+        print(line[:screen])
     for kit, names in KITS.items():
         print(f"\nKit {kit}: {', '.join(names)}. Fetch it with: heisenberg models pull {kit}", file=sys.stderr)
-
-
-def _print_rich(cells: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in cells[0]:
-        table.add_column(heading, justify="right" if heading == "SIZE" else "left", no_wrap=heading == "NAME")
-    for row in cells[1:]:
-        table.add_row(*row, style="" if row[3] == "installed" else "dim")
-    Console(highlight=False, markup=False).print(table)
 
 
 def _print_facts(facts: Mapping[str, Any]) -> None:

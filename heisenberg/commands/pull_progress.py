@@ -56,7 +56,9 @@ class Bars:
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, markup=False)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        self._bars = Progress(*columns, console=self._console, transient=True)
+        # Results go through the bars' console only where both are the same screen, else they would miss a pipe.
+        is_same_screen = sys.stdout.isatty()
+        self._bars = Progress(*columns, console=self._console, transient=True, redirect_stdout=is_same_screen)
         self._task: TaskID | None = None
 
     def __enter__(self) -> "Bars":

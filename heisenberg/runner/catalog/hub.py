@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi, get_token, hf_hub_url
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from heisenberg.core.errors import ModelNotFound
 from heisenberg.runner.catalog import shapes
@@ -78,6 +78,8 @@ def list_files(repo: str, revision: str, timeout_s: float) -> Listing:
         raise SourceUnavailable(f"the hub has no repository {repo}, or it is private and HF_TOKEN is not set") from exc
     except RevisionNotFoundError as exc:
         raise SourceUnavailable(f"{repo} has no revision {revision}") from exc
+    except HfHubHTTPError as exc:
+        raise SourceUnavailable(f"the hub answered: {_first_line(exc)}") from exc
     except Exception as exc:
         # Whatever it is: the library's HTTP client, and with it the errors, differ between its versions.
         raise SourceUnavailable(f"the hub did not answer ({_first_line(exc)})") from exc
