@@ -1,0 +1,162 @@
+"""A scripted OpenAI-compatible server on loopback, with the bad manners of real ones.
+
+``enqueue`` says how the next request is answered, in order; ``requests`` holds what was asked. Each piece of an
+answer leaves in a write of its own. Without a script left, the last answer is given again.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from heisenberg.core.stages import ServiceLease
+
+STALL = "\0stall"
+"""Instead of a token: say nothing more until the client goes away."""
+
+DROP = "\0drop"
+"""Instead of a token: cut the connection."""
+
+COMMENT = "\0comment"
+"""Instead of a token: a comment frame, as llama-server sends to keep a connection alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Instead of a token: an error in the middle of the stream."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How one request is answered."""
+
+    tokens: Sequence[str | Fail]
+    status: int = 200
+    message: str = ""
+    """The error's text, where the status is one."""
+    finish: str = "stop"
+    """``finish_reason`` of the last chunk; empty sends no such chunk."""
+    is_done_sent: bool = True
+    newline: str = "\n"
+    prefix: str = "data: "
+    is_streaming: bool = True
+    content_type: str = "text/event-stream"
+    chunk_bytes: int = 0
+    """Cut the bytes into writes of this size; 0 is one write for each event."""
+
+
+@dataclass
+class FakeLlamaServer:
+    """Use as an async context manager."""
+
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    """Bodies, with the path under ``path`` and the key under ``authorization``."""
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """A request has come."""
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    """A client went away before its answer was complete."""
+    condemned: list[str] = field(default_factory=list)
+    url: str = ""
+    api_key: str = ""
+    _scripts: list[Script] = field(default_factory=list)
+
+    def enqueue(self, *tokens: str | Fail, **manners: Any) -> None:
+        """Answer the next request with *tokens*."""
+        self._scripts.append(Script(tokens, **manners))
+
+    def condemn(self, reason: str) -> None:
+        """As a lease: note that the client gave up on us."""
+        self.condemned.append(reason)
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[ServiceLease]:
+        """As a lane that is always free."""
+        yield self
+
+    async def __aenter__(self) -> "FakeLlamaServer":
+        app = web.Application()
+        app.router.add_post("/v1/{kind:completions|chat/completions}", self._answer)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        extra = {"path": request.path, "authorization": request.headers.get("Authorization", "")}
+        self.requests.append({**body, **extra})
+        self.asked.set()
+        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        if script.status != 200:
+            error = {"code": script.status, "message": script.message, "type": "server_error"}
+            return web.json_response({"error": error}, status=script.status)
+        is_chat = request.path.endswith("chat/completions")
+        if not script.is_streaming:
+            text = "".join(str(token) for token in script.tokens)
+            choice = {"index": 0, "finish_reason": script.finish, **(_said(text) if is_chat else {"text": text})}
+            return web.json_response({"choices": [choice], "usage": {"completion_tokens": len(script.tokens)}})
+        return await self._stream(request, script, is_chat)
+
+    async def _stream(self, request: web.Request, script: Script, is_chat: bool) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": script.content_type})
+        await response.prepare(request)
+        try:
+            for token in script.tokens:
+                await self._send(request, response, script, token, is_chat)
+            if script.finish:
+                last = {
+                    "choices": [_choice("", script.finish, is_chat)],
+                    "timings": {"predicted_n": len(script.tokens)},
+                }
+                await _write(response, script, last)
+            if script.is_done_sent:
+                await _write(response, script, "[DONE]")
+        except (asyncio.CancelledError, ConnectionError):
+            self.cancelled.set()
+            raise
+        return response
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, script: Script, token: str | Fail, is_chat: bool
+    ) -> None:
+        match token:
+            case Fail(message):
+                await _write(response, script, {"error": {"code": 500, "message": message, "type": "server_error"}})
+            case "\0stall":
+                await asyncio.Event().wait()
+            case "\0drop":
+                assert request.transport is not None
+                request.transport.abort()
+            case "\0comment":
+                await response.write(f":{script.newline * 2}".encode())
+            case str():
+                await _write(response, script, {"choices": [_choice(token, None, is_chat)]})
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"message": {"role": "assistant", "content": text}}
+
+
+def _choice(text: str, finish: str | None, is_chat: bool) -> dict[str, Any]:
+    says: dict[str, Any] = {"delta": {"content": text} if text else {}} if is_chat else {"text": text}
+    return {"index": 0, "finish_reason": finish, **says}
+
+
+async def _write(response: web.StreamResponse, script: Script, data: object) -> None:
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    raw = f"{script.prefix}{text}{script.newline * 2}".encode()
+    size = script.chunk_bytes or len(raw)
+    for at in range(0, len(raw), size):
+        await response.write(raw[at : at + size])
