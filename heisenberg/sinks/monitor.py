@@ -1,0 +1,242 @@
+"""Receives OSC and shows it: what TouchDesigner would see on the same port. For ``heisenberg osc monitor``.
+
+In: datagrams of anybody on the network, however broken; out: :class:`Received` messages, and lines for people. It
+has no part in a turn and answers nothing.
+"""
+
+import errno
+import math
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from pythonosc import osc_message
+from pythonosc.parsing import osc_types
+
+from heisenberg.core.errors import SinkError
+from heisenberg.sinks.osc import METER_ADDRESSES
+from heisenberg.sinks.sanitise import as_json, printable
+from heisenberg.sinks.targets import look_up
+
+DATAGRAM_MAX = 65_535
+RECEIVE_BUFFER_BYTES = 1 << 20
+WAKE_SECONDS = 0.5
+KNOWN_TAGS = frozenset("ifsbhdtrmTFN[]")
+REPEATED_ADDRESSES = frozenset(
+    {"/heisenberg/state", "/heisenberg/state_name", "/heisenberg/turn", "/heisenberg/wake", "/heisenberg/input"}
+    | {"/visual/prompt"}
+)
+"""What every heartbeat sends again, changed or not."""
+SUMMARY_SECONDS = 10.0
+NESTING_MAX = 32
+
+_UNREADABLE = (
+    osc_types.ParseError,
+    osc_message.ParseError,
+    ValueError,
+    ArithmeticError,
+    IndexError,
+    struct.error,
+)
+
+
+class Malformed(Exception):
+    """A datagram is not OSC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message, or one datagram that is none."""
+
+    at: float
+    """Seconds since the monitor began."""
+    sender: str
+    """``host:port``."""
+    address: str = ""
+    """Empty if the datagram is malformed."""
+    tags: str = ""
+    """OSC type tags, without the comma."""
+    values: tuple[object, ...] = field(default=())
+    problem: str = ""
+    """Why it is malformed; empty if it is not."""
+
+    def as_line(self) -> str:
+        """For people."""
+        start = f"{self.at:7.2f}s  {self.sender:<21}  "
+        if self.problem:
+            return f"{start}malformed: {printable(self.problem)}"
+        shown = " ".join(_shown(value) for value in self.values)
+        return f"{start}{printable(self.address):<30} {',' + printable(self.tags):<5} {shown}".rstrip()
+
+    def as_json(self) -> str:
+        """For scripts: ``{"at", "from", "address", "types", "values"}`` or ``{"at", "from", "error"}``."""
+        start = {"at": round(self.at, 4), "from": self.sender}
+        if self.problem:
+            return as_json({**start, "error": self.problem})
+        values = [_jsonable(value) for value in self.values]
+        return as_json({**start, "address": self.address, "types": self.tags, "values": values})
+
+
+def open_receiver(host: str, port: int) -> socket.socket:
+    """A socket that receives what is sent to *host*:*port* (0 takes a free port).
+
+    Raises: SinkError, with code ``osc-port-busy`` if another program has the port.
+    """
+    try:
+        family, address = look_up(host, port)
+    except (OSError, UnicodeError) as exc:
+        raise _host_error(host) from exc
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if sys.platform == "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        sock.bind(address)
+    except OSError as exc:
+        sock.close()
+        raise _host_error(host) if exc.errno == errno.EADDRNOTAVAIL else _port_error(host, port, exc) from exc
+    sock.settimeout(WAKE_SECONDS)  # so that Ctrl-C is noticed on Windows, too
+    return sock
+
+
+def receive(sock: socket.socket, clock: Callable[[], float]) -> Iterator[Received]:
+    """Every message that arrives, for ever; *clock* gives seconds."""
+    began = clock()
+    while True:
+        try:
+            datagram, sender = sock.recvfrom(DATAGRAM_MAX)
+        except (TimeoutError, ConnectionError):  # Windows reports refusals of what it sent as a lost connection
+            continue
+        yield from read(datagram, clock() - began, _host_port(sender))
+
+
+def read(datagram: bytes, at: float, sender: str) -> Iterator[Received]:
+    """The messages of *datagram*: one, those of a bundle, or a report that it is malformed."""
+    try:
+        for address, tags, values in decode(datagram):
+            yield Received(at, sender, address, tags, values)
+    except Malformed as exc:
+        yield Received(at, sender, problem=f"{len(datagram)} bytes, {exc}")
+
+
+def decode(datagram: bytes, depth: int = 0) -> list[tuple[str, str, tuple[object, ...]]]:
+    """Address, type tags and values of each message. Raises Malformed."""
+    if depth > NESTING_MAX:
+        raise Malformed("bundles are nested too deeply")
+    if datagram.startswith(b"#bundle\0"):
+        return [message for element in _elements(datagram) for message in decode(element, depth + 1)]
+    if not datagram.startswith(b"/"):
+        raise Malformed("it begins with neither / nor #bundle")
+    try:
+        address, index = osc_types.get_string(datagram, 0)
+        tags = osc_types.get_string(datagram, index)[0] if datagram[index:] else ","
+        _check_tags(address, tags[1:])
+        return [(address, tags[1:], tuple(osc_message.OscMessage(datagram).params))]
+    except _UNREADABLE as exc:
+        raise Malformed(str(exc) or type(exc).__name__) from exc
+
+
+def _check_tags(address: str, tags: str) -> None:
+    """Refuse what python-osc would misread or what would nest without end. Raises Malformed."""
+    if unknown := set(tags) - KNOWN_TAGS:
+        raise Malformed(f"{address} has values of unknown type {' '.join(sorted(unknown))}")
+    if tags.count("[") > NESTING_MAX:
+        raise Malformed(f"{address} has too many arrays")
+
+
+def _elements(bundle: bytes) -> Iterator[bytes]:
+    """The parts of a bundle; each shorter than the whole, so that nesting ends."""
+    index = 16
+    if len(bundle) < index:
+        raise Malformed("the bundle has no time tag")
+    while index < len(bundle):
+        size = int.from_bytes(bundle[index : index + 4], "big")
+        element = bundle[index + 4 : index + 4 + size]
+        if not size or len(element) < size:
+            raise Malformed("a part of the bundle is incomplete")
+        yield element
+        index += 4 + size
+
+
+class Digest:
+    """Leaves out what comes many times a second, and sums it up every :data:`SUMMARY_SECONDS`.
+
+    Args:
+        show: prints a line.
+    """
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._last: dict[str, tuple[object, ...]] = {}
+        self._latest: dict[str, str] = {}
+        self._skipped = 0
+        self._summed_at = 0.0
+
+    def take(self, received: Received) -> None:
+        """Show *received*, or remember it for the summary."""
+        if self._is_news(received):
+            self._show(received.as_line())
+        else:
+            self._skipped += 1
+        if self._skipped and received.at - self._summed_at >= SUMMARY_SECONDS:
+            self._summed_at = received.at
+            latest = "  ".join(f"{name} {value}" for name, value in self._latest.items())
+            self._show(
+                f"{received.at:7.2f}s  {latest}  ({self._skipped} levels and repeats left out; --all shows them)"
+            )
+            self._skipped = 0
+
+    def _is_news(self, received: Received) -> bool:
+        address = received.address
+        if address in METER_ADDRESSES or address == "/heisenberg/heartbeat":
+            self._latest[address.rpartition("/")[2]] = " ".join(_shown(value) for value in received.values)
+            return False
+        if address in REPEATED_ADDRESSES:
+            is_news = self._last.get(address) != received.values
+            self._last[address] = received.values
+            return is_news
+        return True
+
+
+def _host_error(host: str) -> SinkError:
+    return SinkError(
+        f'"{host}" is not an address of this machine. Use --host 127.0.0.1 to receive from this machine only, or '
+        "--host 0.0.0.0 to receive from the network, too.",
+        code="osc-target-invalid",
+    )
+
+
+def _port_error(host: str, port: int, exc: OSError) -> SinkError:
+    other = port + 1 if 1024 <= port < 65_535 else 7001
+    return SinkError(
+        f"UDP port {port} on {host} cannot be opened: {exc.strerror or exc}. Only one program can receive on a port: "
+        f'close the other one, or use --port {other} and add "127.0.0.1:{other}" to osc.targets.',
+        code="osc-port-busy",
+    )
+
+
+def _host_port(sender: tuple[object, ...]) -> str:
+    host, port = sender[:2]
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+def _shown(value: object) -> str:
+    match value:
+        case float():
+            return f"{value:.6g}"
+        case str():
+            return '"' + printable(value) + '"'
+        case bytes():
+            return f"<{len(value)} bytes>"
+        case list():
+            return "[" + " ".join(_shown(item) for item in value) + "]"
+        case _:
+            return printable(str(value))
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value.hex() if isinstance(value, bytes) else value
