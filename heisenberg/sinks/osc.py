@@ -101,6 +101,11 @@ class OscSink:
         if self._config.level_rate_hz:
             self._run("OSC levels", self._every(1 / self._config.level_rate_hz, self.send_levels))
 
+    async def looked_up(self) -> None:
+        """Wait until every target's name was looked up once, 5 s at most: for programs that send once and end."""
+        if self._tasks:
+            await self._targets.looked_up()
+
     async def close(self) -> None:
         """Stop sending. May be called twice."""
         tasks, self._tasks = self._tasks, []

@@ -104,6 +104,7 @@ class Targets:
         self._sleep = sleep
         self._sockets: dict[int, socket.socket] = {}
         self._reported: set[tuple[str, object]] = set()
+        self._looked_up = asyncio.Event()
         self.all = [target for name in dict.fromkeys(names) if (target := self._parsed(name)) is not None]
 
     @property
@@ -121,7 +122,13 @@ class Targets:
         named = [target for target in self.all if target.is_named]
         while named:
             await asyncio.gather(*(self._look_up(target, on_found) for target in named))
+            self._looked_up.set()
             await self._sleep(LOOKUP_SECONDS)
+
+    async def looked_up(self) -> None:
+        """Wait until every name was looked up once, successfully or not; :meth:`keep_looking_up` must be running."""
+        if any(target.is_named for target in self.all):
+            await self._looked_up.wait()
 
     def close(self) -> None:
         """Close the sockets. May be called twice; what is sent afterwards is dropped."""

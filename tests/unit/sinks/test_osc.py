@@ -393,6 +393,26 @@ async def test_a_name_found_later_is_greeted_then(receiver: Receiver, caplog: py
     late.socket.close()
 
 
+async def test_a_program_that_sends_once_can_wait_for_names(receiver: Receiver) -> None:
+    name = receiver.target.replace("127.0.0.1", "studio.local")
+    targets = Targets([name], resolve=lambda host, port: look_up("127.0.0.1", port))
+    async with OscSink(OscConfig(targets=[name]), Meters(), None, VERSION, targets=targets) as sink:
+        await sink.looked_up()
+        sink.handle(visual("prompt", "waves"))
+
+    assert ["waves"] in receiver.values()["/visual/prompt"]
+
+
+async def test_waiting_for_names_ends_if_there_are_none_or_they_are_unknown() -> None:
+    def resolve(host: str, port: int) -> Endpoint:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    for names in ([], ["127.0.0.1:9"], ["studio.local:9"]):
+        config = OscConfig(targets=names, level_rate_hz=0)
+        async with OscSink(config, Meters(), None, VERSION, targets=Targets(names, resolve=resolve)) as sink:
+            await sink.looked_up()
+
+
 async def test_without_targets_nothing_is_sent_or_announced(sent: list[str]) -> None:
     async with OscSink(OscConfig(targets=[]), Meters(), sent.append, VERSION) as sink:
         sink.handle(visual("prompt", "waves"))
