@@ -70,6 +70,10 @@ class FakeLlamaServer:
         """Answer the next request with *tokens*."""
         self._scripts.append(Script(tokens, **manners))
 
+    def forget(self) -> None:
+        """Drop the answers that wait."""
+        self._scripts.clear()
+
     def condemn(self, reason: str) -> None:
         """As a lease: note that the client gave up on us."""
         self.condemned.append(reason)
