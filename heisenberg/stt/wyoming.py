@@ -19,6 +19,9 @@ from heisenberg.core.errors import TranscriptionError
 from heisenberg.core.stages import Transcript
 from heisenberg.runner.connection import NOT_WYOMING, connected
 
+MALFORMED = (LookupError, TypeError, AttributeError)
+"""What an event raises that lacks what it should have."""
+
 BLOCK_SAMPLES = PIPELINE_RATE_HZ
 """Audio is sent in one-second blocks."""
 
@@ -59,6 +62,8 @@ async def transcribe(
         raise TranscriptionError(
             f"The recogniser did not answer within {timeout_s:g} s. See stt.timeout_seconds.", code="stt-timeout"
         ) from exc
+    except MALFORMED as exc:
+        raise _malformed(uri, exc) from exc
     raise TranscriptionError("The recogniser ended before it answered.")
 
 
@@ -77,6 +82,8 @@ async def segments(uri: str, samples: Samples, language: str, *, stall_s: float)
                 return
     except TimeoutError as exc:
         raise TranscriptionError(f"The recogniser was silent for {stall_s:g} s.", code="stt-timeout") from exc
+    except MALFORMED as exc:
+        raise _malformed(uri, exc) from exc
     finally:
         await answers.aclose()
 
@@ -102,3 +109,7 @@ async def _request(
                 yield event
     except NOT_WYOMING as exc:
         raise TranscriptionError(f"The recogniser at {uri} cannot be reached: {exc}") from exc
+
+
+def _malformed(uri: str, error: Exception) -> TranscriptionError:
+    return TranscriptionError(f"The recogniser at {uri} gave an answer that is not understood: {error!r}.")

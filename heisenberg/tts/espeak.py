@@ -32,6 +32,8 @@ class EspeakVoice:
 
     async def speak(self, text: str, language: str | None = None) -> AsyncGenerator[AudioChunk, None]:
         """Stream *text* as sound, spoken in *language*. Raises SpeechError."""
+        if not text.strip():
+            return  # espeak-ng would give no sound at all, not even an empty file
         wav = await self._synthesise(text, language or self._voice)
         try:
             with wave.open(io.BytesIO(wav)) as sound:

@@ -40,7 +40,8 @@ class PiperHandler(ServiceHandler):
         rate = self._voice.config.sample_rate
         options = dict(request.context or {})
         await self.write_event(AudioStart(rate=rate, width=2, channels=1).event())
-        async for pcm in self._thread.stream(lambda: self._sentences(request.text, options)):
+        text = request.text.replace("\0", " ")  # which ends a string in espeak-ng's eyes
+        async for pcm in self._thread.stream(lambda: self._sentences(text, options)):
             step = int(BLOCK_SECONDS * rate) * 2
             for at in range(0, len(pcm), step):
                 block = AudioChunk(rate=rate, width=2, channels=1, audio=pcm[at : at + step])

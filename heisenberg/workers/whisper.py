@@ -35,6 +35,9 @@ SHORTEST_WINDOW_S = 10.0
 """Whisper was trained on 30 s windows. It bears 10 s with the same accuracy at a quarter of the cost;
 below that it repeats itself."""
 
+LONGEST_TEXT_TOKENS = 400
+"""For one window; Whisper refuses more than 448 together with its prompt."""
+
 SILENCE_PHRASES = frozenset(
     {"you", "thank you", "thanks for watching", "thank you for watching", "bye", "so", "the end", "merci",
      "sous titres réalisés par la communauté d amara org", "sous titrage société radio canada"}
@@ -134,7 +137,7 @@ class Whisper:
             condition_on_previous_text=False,
             without_timestamps=True,
             no_speech_threshold=NO_SPEECH_LIMIT,
-            max_new_tokens=int(8 * seconds) + 8,
+            max_new_tokens=min(int(8 * seconds) + 8, LONGEST_TEXT_TOKENS),
         )
         kept = [s for s in segments if not _is_invented(s)]
         text = " ".join(s.text.strip() for s in kept).strip()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, AudioChunk, Samples
-from heisenberg.core.events import Event
+from heisenberg.core.events import Event, StateChanged
 from heisenberg.core.stages import (
     Answer,
     CommandEnded,
@@ -324,13 +324,21 @@ class FakeOutput:
 
 
 class RecordingSink:
-    """Remembers every event and lets a test wait for one."""
+    """Remembers every event and lets a test wait for one.
+
+    The first one, which says that the session is ready, only sets :attr:`is_ready`.
+    """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.is_ready = False
         self._more = asyncio.Event()
 
     def handle(self, event: Event) -> None:
+        if isinstance(event, StateChanged) and event.previous == "starting":
+            assert not self.events
+            self.is_ready = True
+            return
         self.events.append(event)
         self._more.set()
 
@@ -382,7 +390,7 @@ class Reports(queue.SimpleQueue[Report]):
 
 
 def _shown(event: Event) -> str:
-    return f"{event.type}:{event.state}" if event.type == "state_changed" else event.type  # type: ignore[attr-defined]
+    return f"{event.type}:{event.state}" if isinstance(event, StateChanged) else event.type
 
 
 async def _next(script: deque):  # type: ignore[no-untyped-def,type-arg]

@@ -59,7 +59,7 @@ class ChildSpec:
 
 
 class _Watched(asyncio.subprocess.SubprocessStreamProtocol):
-    """Tells when the process ends. asyncio's own ``wait`` also waits for the pipes, which a grandchild can hold open."""
+    """Tells when the process ends. asyncio's own ``wait`` also waits for its pipes, which a grandchild can hold."""
 
     def __init__(self) -> None:
         super().__init__(limit=2**16, loop=asyncio.get_running_loop())

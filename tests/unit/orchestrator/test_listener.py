@@ -128,6 +128,19 @@ def test_a_later_command_does_not_reach_over_the_wake_phrase() -> None:
     assert [QUIET, SPEECH, QUIET] == meanings(scene.command.samples)
 
 
+@pytest.mark.parametrize("pause_s", [0.096, 0.32])
+def test_a_command_that_was_under_way_at_the_detection_is_cut_at_the_pause_before_it(pause_s: float) -> None:
+    """Given a detector that notices the phrase late, the pause behind the phrase is where the command begins."""
+    phrase, under_way = chunks(SPEECH, 0.64), [*chunks(SPEECH, 0.096), *chunks(WAKE), *chunks(SPEECH, 0.96)]
+    scene = Ear([*chunks(QUIET, 2), *phrase, *chunks(QUIET, pause_s), *under_way, *chunks(QUIET, 1)])
+    scene.hear()
+    lead = int(np.argmax(scene.command.samples == SPEECH)) / PIPELINE_RATE_HZ
+
+    assert not scene.command.has_wake_phrase
+    assert [QUIET, SPEECH, WAKE, SPEECH, QUIET] == meanings(scene.command.samples)
+    assert 0.05 < lead <= pause_s
+
+
 def test_the_preroll_ends_at_the_wake_phrase() -> None:
     """Given a pre-roll of nearly the pause's length, not a sample of the phrase is in it."""
     scene = Ear(spoken(pause_s=0.512))

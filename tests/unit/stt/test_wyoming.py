@@ -1,0 +1,305 @@
+"""Speech to text over Wyoming: whatever the service does, the caller gets words or one clear error, in time."""
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from wyoming.asr import Transcript as WyomingTranscript
+from wyoming.error import Error
+from wyoming.event import Event
+
+from heisenberg.core.audio import Samples
+from heisenberg.core.errors import TranscriptionError
+from heisenberg.core.stages import Transcript
+from heisenberg.stt.buffered import BufferedRecogniser
+from tests.fakes.stages import FakeService
+from tests.fakes.wyoming_service import WyomingService, wyoming_service
+
+COMMAND: Samples = np.arange(24_000, dtype=np.int16)
+"""A second and a half."""
+
+HELLO = WyomingTranscript(text=" Hello there. ", language="en").event()
+
+
+def recogniser(service: FakeService, *, language: str = "en", partials: bool = True, timeout_s: float = 5.0):  # type: ignore[no-untyped-def]
+    return BufferedRecogniser(service.lease, language=language, partials=partials, timeout_s=timeout_s)
+
+
+async def failure(service: FakeService, **how: float) -> TranscriptionError:
+    """The error of a command that is not understood."""
+    with pytest.raises(TranscriptionError) as caught:
+        await recogniser(service, **how).open(print).finish(COMMAND)
+    return caught.value
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - sockets are watched, which set no event of ours
+            await asyncio.sleep(0.005)
+
+
+async def test_the_command_goes_out_whole_and_its_words_come_back() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(HELLO)
+        transcript = await recogniser(service).open(print).finish(COMMAND)
+    events = service.requests[0]
+    pcm = b"".join(event.payload or b"" for event in events)
+
+    assert Transcript("Hello there.", "en") == transcript
+    assert ["transcribe", "audio-start", "audio-chunk", "audio-chunk", "audio-stop"] == [e.type for e in events]
+    assert np.array_equal(COMMAND, np.frombuffer(pcm, dtype="<i2"))
+    assert [] == service.condemned
+
+
+@pytest.mark.parametrize(("configured", "asked"), [("fr", "fr"), ("auto", None)])
+async def test_the_language_is_asked_for(configured: str, asked: str | None) -> None:
+    async with wyoming_service() as service:
+        service.enqueue(WyomingTranscript(text="Bonjour").event())
+        transcript = await recogniser(service, language=configured).open(print).finish(COMMAND)
+
+    assert asked == service.requests[0][0].data.get("language")
+    assert (asked or "en") == transcript.language
+
+
+async def test_a_service_that_reports_a_failure_is_alive() -> None:
+    """It is not condemned: it would only fail again, and others use it."""
+    async with wyoming_service() as service:
+        service.enqueue(Error(text="the model is confused").event())
+        error = await failure(service)
+
+    assert ("upstream-error", "The recogniser failed: the model is confused") == (error.code, error.message)
+    assert [] == service.condemned
+
+
+async def test_a_service_that_dies_is_condemned() -> None:
+    async with wyoming_service() as service:
+        service.enqueue()
+        error = await failure(service)
+
+    assert "stt-failed" == error.code
+    assert 1 == len(service.condemned)
+
+
+async def test_a_service_that_is_not_there_is_named() -> None:
+    service = FakeService("unix:///nowhere/whisper")
+    error = await failure(service)
+
+    assert "The recogniser at unix:///nowhere/whisper cannot be reached" in error.message
+    assert "\n" not in error.message
+    assert 1 == len(service.condemned)
+    assert 0 == service.leases
+
+
+async def test_a_service_that_is_silent_is_given_up_in_time() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(service.released)
+        error = await failure(service, timeout_s=0.3)
+
+    assert "stt-timeout" == error.code
+    assert 1 == len(service.condemned)
+
+
+async def test_a_service_that_stops_reading_is_given_up_in_time() -> None:
+    """Given more audio than the socket holds, leaving must not wait until it is sent."""
+    async with wyoming_service() as service:
+        service.is_deaf = True
+        async with asyncio.timeout(5):
+            with pytest.raises(TranscriptionError) as caught:
+                await recogniser(service, timeout_s=0.3).open(print).finish(np.zeros(16_000 * 60, dtype=np.int16))
+
+    assert "stt-timeout" == caught.value.code
+    assert 1 == len(service.condemned)
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"not json\n", b"5\n", b"{}\n", b"[]\n", b'{"type": "transcript", "data": {}}\n', b'{"type": "x"', b"\xff\n"],
+)
+async def test_something_else_than_wyoming_is_one_clear_error(rubbish: bytes) -> None:
+    async with wyoming_service() as service:
+        service.enqueue(rubbish)
+        error = await failure(service)
+
+    assert "stt-failed" == error.code
+    assert "\n" not in error.message
+
+
+async def test_nobody_waits_longer_for_a_lease_than_for_an_answer() -> None:
+    async with wyoming_service() as service:
+        busy = asyncio.Event()
+
+        class Busy:
+            async def __aenter__(self) -> WyomingService:
+                await busy.wait()
+                return service
+
+            async def __aexit__(self, *failure: object) -> None:
+                """Nothing was taken."""
+
+        waiting = BufferedRecogniser(Busy, language="en", partials=False, timeout_s=0.2)
+        with pytest.raises(TranscriptionError, match="No recogniser was free within 0.2 s") as caught:
+            await waiting.open(print).finish(COMMAND)
+
+    assert "stt-timeout" == caught.value.code
+
+
+async def test_finish_may_be_repeated_after_a_failure() -> None:
+    async with wyoming_service() as service:
+        service.enqueue()
+        service.enqueue(HELLO)
+        recognition = recogniser(service).open(print)
+        with pytest.raises(TranscriptionError):
+            await recognition.finish(COMMAND)
+
+        assert "Hello there." == (await recognition.finish(COMMAND)).text
+
+
+# ── partial transcripts ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_was_heard_so_far_is_guessed_at() -> None:
+    partials: list[str] = []
+    async with wyoming_service() as service:
+        service.enqueue(HELLO)
+        recognition = recogniser(service).open(partials.append)
+        recognition.feed(COMMAND[:4000])
+
+        assert [] == service.requests
+
+        recognition.feed(COMMAND[4000:9000])
+        await until(lambda: partials)
+
+    assert ["Hello there."] == partials
+    assert {"partial": True} == service.requests[0][0].data["context"]
+
+
+async def test_one_guess_at_a_time() -> None:
+    """Given a service that takes long, what is fed meanwhile is guessed at later, all at once."""
+    partials, slow = [], asyncio.Event()
+    async with wyoming_service() as service:
+        service.enqueue(slow, HELLO)
+        service.enqueue(WyomingTranscript(text="Hello there, you.").event())
+        recognition = recogniser(service).open(partials.append)
+        for _ in range(20):
+            recognition.feed(COMMAND[:4000])
+            await asyncio.sleep(0)
+        await until(lambda: service.connections)
+
+        assert 1 == len(service.requests)
+
+        slow.set()
+        await until(lambda: partials)
+        recognition.feed(COMMAND)
+        await until(lambda: len(partials) == 2)
+
+    assert ["Hello there.", "Hello there, you."] == partials
+
+
+async def test_a_guess_that_fails_is_no_failure() -> None:
+    partials: list[str] = []
+    async with wyoming_service() as service:
+        service.enqueue(Error(text="no").event())
+        service.enqueue(HELLO)
+        recognition = recogniser(service).open(partials.append)
+        recognition.feed(COMMAND)
+        await until(lambda: len(service.requests) == 1 and not service.connections)
+
+        assert "Hello there." == (await recognition.finish(COMMAND)).text
+    assert [] == partials
+
+
+async def test_a_guess_that_comes_after_the_end_is_not_told() -> None:
+    partials, slow = [], asyncio.Event()
+    async with wyoming_service() as service:
+        service.enqueue(slow, HELLO)
+        service.enqueue(HELLO)
+        recognition = recogniser(service).open(partials.append)
+        recognition.feed(COMMAND)
+        await until(lambda: service.connections)
+        await recognition.finish(COMMAND)
+        slow.set()
+        await until(lambda: not service.connections)
+        await recognition.cancel()
+
+    assert [] == partials
+
+
+async def test_cancelling_ends_the_guess_and_gives_the_lease_back() -> None:
+    partials: list[str] = []
+    async with wyoming_service() as service:
+        service.enqueue(service.released, HELLO)
+        recognition = recogniser(service).open(partials.append)
+        recognition.feed(COMMAND)
+        await until(lambda: service.connections)
+        await recognition.cancel()
+
+        assert 0 == service.leases
+        assert [] == service.condemned
+
+        recognition.feed(COMMAND)  # is too late
+        service.released.set()
+    assert [] == partials
+    assert 1 == len(service.requests)
+
+
+async def test_without_partials_nothing_is_guessed() -> None:
+    async with wyoming_service() as service:
+        recogniser(service, partials=False).open(print).feed(COMMAND)
+        await asyncio.sleep(0)
+
+    assert [] == service.requests
+
+
+async def test_a_very_long_command_is_no_longer_guessed_at() -> None:
+    async with wyoming_service() as service:
+        recogniser(service).open(print).feed(np.zeros(16_000 * 21, dtype=np.int16))
+        await asyncio.sleep(0)
+
+    assert [] == service.requests
+
+
+# ── recordings ───────────────────────────────────────────────────────────────────────────────────
+
+
+def segment(number: int) -> Event:
+    return Event(
+        "transcript-chunk", data={"start": number, "end": number + 1, "text": f"Part {number}.", "language": "en"}
+    )
+
+
+async def test_a_recording_comes_segment_by_segment() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(Event("transcript-start"), segment(0), segment(1), HELLO, Event("transcript-stop"))
+        found = [s async for s in recogniser(service).segments(COMMAND)]
+
+    assert [(0, 1, "Part 0."), (1, 2, "Part 1.")] == [(s.start, s.end, s.text) for s in found]
+    assert {"segments": True} == service.requests[0][0].data["context"]
+
+
+async def test_a_recording_that_breaks_off_is_an_error() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(segment(0))
+        segments = recogniser(service).segments(COMMAND)
+
+        assert "Part 0." == (await anext(segments)).text
+
+        with pytest.raises(TranscriptionError, match="ended before it was done"):
+            await anext(segments)
+
+
+async def test_a_segment_without_its_times_is_one_clear_error() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(Event("transcript-chunk", data={"text": "Part 0."}))
+        with pytest.raises(TranscriptionError, match="not understood"):
+            await anext(recogniser(service).segments(COMMAND))
+
+
+async def test_who_leaves_a_recording_leaves_the_service() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(segment(0), service.released, segment(1))
+        segments = recogniser(service).segments(COMMAND)
+        await anext(segments)
+        await segments.aclose()
+
+        assert 0 == service.leases
