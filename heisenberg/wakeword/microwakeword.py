@@ -4,8 +4,8 @@ In: 16 kHz samples, as the audio thread reads them; out: the phrase that just en
 turned into features once and every phrase's model reads those. It does not cut out the command that follows, nor
 decide what is a command at all (``vad/endpoint.py``), and it does not train models.
 
-One phrase costs about 0.2 % of a core, each further one 0.1 % (docs/decisions/0001-wake-word-tail.md has the
-other figures).
+One phrase costs a quarter of a percent of a core, each further one 0.1 %. How early and how surely phrases are
+reported is in docs/decisions/0001-wake-word-tail.md.
 """
 
 from collections.abc import Sequence
