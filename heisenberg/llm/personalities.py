@@ -16,6 +16,10 @@ class Example:
     reply: str
     scene: str
     """An image prompt; English in every language, because image models want it so."""
+    style: str
+    """For a field of that name."""
+    palette: str
+    """For a field of colours."""
     mood: str
     """For an enum that knows the word."""
     energy: float
@@ -60,6 +64,8 @@ ENGLISH = Speech(
         "Who are you?",
         "I am Heisenberg. I talk with you and paint what we talk about.",
         "a friendly glowing wave of light on a dark stage",
+        "neon light",
+        "gold and black",
         "joyful",
         0.5,
     ),
@@ -68,6 +74,8 @@ ENGLISH = Speech(
             "Why is the sky blue?",
             "Air scatters blue sunlight more than any other colour.",
             "a bright blue sky over green hills",
+            "clear photograph",
+            "sky blue and green",
             "calm",
             0.3,
         ),
@@ -75,6 +83,8 @@ ENGLISH = Speech(
             "Show me an old forest.",
             "Here is an old forest, deep, green and quiet.",
             "an old forest with tall mossy trees in morning fog",
+            "soft watercolour",
+            "moss green and grey",
             "dreamy",
             0.6,
         ),
@@ -98,6 +108,8 @@ FRENCH = Speech(
         "Qui es-tu ?",
         "Je suis Heisenberg. Je parle avec toi et je peins ce que nous disons.",
         "a friendly glowing wave of light on a dark stage",
+        "neon light",
+        "gold and black",
         "joyful",
         0.5,
     ),
@@ -106,6 +118,8 @@ FRENCH = Speech(
             "Pourquoi le ciel est-il bleu ?",
             "L'air diffuse la lumière bleue plus que les autres couleurs.",
             "a bright blue sky over green hills",
+            "clear photograph",
+            "sky blue and green",
             "calm",
             0.3,
         ),
@@ -113,6 +127,8 @@ FRENCH = Speech(
             "Montre-moi une vieille forêt.",
             "Voici une vieille forêt, profonde, verte et silencieuse.",
             "an old forest with tall mossy trees in morning fog",
+            "soft watercolour",
+            "moss green and grey",
             "dreamy",
             0.6,
         ),

@@ -140,8 +140,7 @@ async def stream(
         finally:
             response.close()  # not release(): that would let the server finish what nobody reads
     except (aiohttp.ClientError, OSError) as exc:
-        reason = str(exc) or type(exc).__name__
-        raise Unreachable(f"The language model at {url} cannot be reached, or broke off: {reason}") from exc
+        raise _unreachable(url, exc) from exc
 
 
 async def _open(
@@ -236,3 +235,11 @@ def _no_stream(response: aiohttp.ClientResponse) -> BrainError:
         "Is llm.url an OpenAI-compatible server?",
         code="upstream-error",
     )
+
+
+def _unreachable(url: str, exc: Exception) -> Unreachable:
+    has_begun = isinstance(exc, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionError)
+    if has_begun and not isinstance(exc, aiohttp.ClientConnectorError):
+        return Unreachable(f"The language model at {url} broke off its answer: {exc or type(exc).__name__}")
+    reason = getattr(exc, "os_error", exc)
+    return Unreachable(f"No language model answers at {url} ({reason}). Is the server running? See llm.url.")

@@ -29,15 +29,7 @@ SHORTEST_REPLY_CHARS = 120
 LONGEST_REPLY_CHARS = 1500
 """llama.cpp refuses a grammar that counts to more than 2000."""
 
-KNOWN_TEXTS = {
-    "style": "soft watercolour",
-    "palette": "deep blue and gold",
-    "color": "deep blue",
-    "colour": "deep blue",
-    "colors": "deep blue and gold",
-    "colours": "deep blue and gold",
-}
-"""What an example says in a text field of that name; other text fields describe its scene."""
+COLOUR_FIELDS = frozenset({"palette", "color", "colour", "colors", "colours"})
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -84,8 +76,8 @@ class VisualSchema:
     def accept(self, name: str, value: object) -> str | float | None:
         """*value* as the field *name* allows it, None if that cannot be.
 
-        Text is cut to its longest length and loses control characters; a number is brought into its range;
-        a word that an enum does not know, an empty text and what is not a finite number are refused.
+        Text is cut to whole words within its longest length and loses control characters; a number is brought
+        into its range; a word that an enum does not know, an empty text and what is no finite number are refused.
         """
         field = self.fields.get(name)
         if field is None:
@@ -188,7 +180,8 @@ def _sample(name: str, field: VisualField, example: Example) -> str | float:
             is_known = example.mood in field.values
             return example.mood if is_known else field.values[round(example.energy * (len(field.values) - 1))]
         case "string":
-            return KNOWN_TEXTS.get(name, example.scene)[: field.max_length].rstrip()
+            known = {"style": example.style} | dict.fromkeys(COLOUR_FIELDS, example.palette)
+            return known.get(name, example.scene)[: field.max_length].rstrip()
 
 
 def _json_number(value: float) -> float | int:
@@ -211,4 +204,7 @@ def _word(word: str, field: VisualField) -> str | None:
 
 
 def _text(text: str, field: VisualField) -> str | None:
-    return " ".join(_CONTROL.sub(" ", text).split())[: field.max_length].rstrip() or None
+    text = " ".join(_CONTROL.sub(" ", text).split())
+    if len(text) >= field.max_length and " " in text[: field.max_length]:  # its last word may be half of one
+        text = text[: field.max_length].rsplit(" ", 1)[0].rstrip(" ,;:-")
+    return text[: field.max_length] or None

@@ -99,16 +99,22 @@ async def test_a_server_that_never_finishes_loading_is_given_up(server: FakeLlam
 
 async def test_a_dropped_connection_is_told(server: FakeLlamaServer) -> None:
     server.enqueue("Hel", DROP)
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(Unreachable, match="broke off its answer") as caught:
         await read(server)
 
     assert "llm-failed" == caught.value.code
 
 
+@pytest.mark.parametrize("url", ["nonsense", "http://", "http://h:99999", "ftp://h"])
+async def test_an_address_that_is_none_is_told(url: str) -> None:
+    with pytest.raises(Unreachable, match="llm.url"):
+        await read(FakeLlamaServer(url=url))
+
+
 async def test_nobody_listening_is_told() -> None:
     async with FakeLlamaServer() as server:
         pass
-    with pytest.raises(Unreachable, match="cannot be reached"):
+    with pytest.raises(Unreachable, match="Is the server running"):
         await read(server)
 
 

@@ -91,6 +91,7 @@ def test_worked_answers_fit_the_schema_that_they_illustrate(speech: type) -> Non
         ("prompt", "a red sky", "a red sky"),
         ("prompt", " a\nred\0 sky\u2028", "a red sky"),
         ("prompt", "x" * 500, "x" * 120),
+        ("prompt", "a red sky, " * 20, ("a red sky, " * 10) + "a red"),
         ("prompt", " \n", None),
         ("prompt", 3.0, None),
         ("unknown", "a", None),
