@@ -157,11 +157,11 @@ class PulseServer:
 
     def stall_microphone(self) -> None:
         """Let the microphone stay, but deliver nothing."""
-        _pactl(self._microphone, "suspend-source", "device.monitor", "1")
+        _pactl(self._microphone, "suspend-sink", "device", "1")
 
     def unstall_microphone(self) -> None:
         """Let it deliver again."""
-        _pactl(self._microphone, "suspend-source", "device.monitor", "0")
+        _pactl(self._microphone, "suspend-sink", "device", "0")
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 
@@ -177,6 +177,20 @@ class PulseServer:
         )
         mine = {"ALSA_CONFIG_PATH": str(config), "XDG_RUNTIME_DIR": str(sockets / "mic")}
         return {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")} | mine
+
+
+@contextlib.contextmanager
+def in_this_process(folder: Path) -> Iterator[PulseServer]:
+    """The virtual devices for this very process, whose PortAudio is made to look again. Skips where impossible."""
+    skip_if_missing()
+    from heisenberg.audio import portaudio
+
+    with PulseServer(folder) as server, pytest.MonkeyPatch.context() as patch:
+        for name in ("ALSA_CONFIG_PATH", "XDG_RUNTIME_DIR"):
+            patch.setenv(name, server.env[name])
+        assert portaudio.refresh()
+        yield server
+    portaudio.refresh()
 
 
 @contextlib.contextmanager

@@ -31,6 +31,10 @@ OPEN_TIMEOUT_S = 8.0
 """A Bluetooth headset takes two or three seconds to change its profile."""
 CLOSE_TIMEOUT_S = 2.0
 
+BUFFER_S: float | Literal["high"] = 0.1 if sys.platform == "linux" else "high"
+"""How much sound a device holds. On Linux PortAudio's thread has no priority over a model that computes, and with
+the 40 ms that it would choose a reply crackles; elsewhere it has."""
+
 REMEDIES = {
     "linux": "Install it: sudo apt install libportaudio2 (Debian, Ubuntu), sudo dnf install portaudio (Fedora).",
     "darwin": "Install it: pip install --force-reinstall sounddevice, or brew install portaudio.",
@@ -137,7 +141,7 @@ def open_stream(
             channels=channels,
             blocksize=block_frames,
             dtype="int16",
-            latency="high",  # Of the order of 30 ms. The low one loses sound as soon as a model is busy.
+            latency=BUFFER_S,
             callback=callback,
         )
         try:
@@ -153,6 +157,8 @@ def open_stream(
         except (sounddevice.PortAudioError, ValueError) as exc:
             raise _unavailable(exc) from exc
         _open.add(stream)
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
         return stream
 
 
@@ -174,6 +180,16 @@ def refresh() -> bool:
         except sounddevice.PortAudioError as exc:
             raise _unavailable(exc) from exc
     return True
+
+
+def _close_all() -> None:
+    """Runs at exit before sounddevice ends PortAudio, which hangs on some systems while a stream still runs.
+
+    It also waits for a thread that is closing one in this moment.
+    """
+    with contextlib.suppress(AudioError), _one_at_a_time():
+        for stream in list(_open):
+            stream.close_alone()
 
 
 def _initialise_again(sounddevice: Any) -> None:
@@ -206,8 +222,12 @@ def _bounded(call: Callable[[], T], timeout_s: float, what: str) -> T:
             failures.append(exc)
 
     thread = threading.Thread(target=run, name="portaudio", daemon=True)
-    thread.start()
-    thread.join(timeout_s)
+    try:
+        thread.start()
+    except RuntimeError:  # Python is exiting and starts no threads any more.
+        run()
+    else:
+        thread.join(timeout_s)
     if failures:
         raise failures[0]
     if not results:

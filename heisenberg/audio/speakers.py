@@ -123,9 +123,14 @@ class Speakers:
     # ── playing ──────────────────────────────────────────────────────────────────────────────────
 
     def _resampled(self, chunk: AudioChunk, rate_hz: int) -> Samples:
-        if self._resampler is None or (self._resampler.from_hz, self._resampler.to_hz) != (chunk.rate_hz, rate_hz):
+        """*chunk* at the device's rate, after what is left of a chunk of another rate."""
+        before = self._resampler
+        if before is None or (before.from_hz, before.to_hz) != (chunk.rate_hz, rate_hz):
             self._resampler = Resampler(chunk.rate_hz, rate_hz)
-        return self._resampler.process(chunk.samples)
+            if before is not None and before.to_hz == rate_hz:
+                return np.concatenate([before.flush(), self._resampler.process(chunk.samples)])
+            before = self._resampler
+        return before.process(chunk.samples)
 
     async def _play_rest(self, opened: "_Opened", reply: int) -> None:
         if self._resampler is not None:

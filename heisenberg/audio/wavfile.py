@@ -133,6 +133,7 @@ class FileBlocks:
         self._path = path
         _refuse(path)
         with _readable(path):
+            path.open("rb").close()  # The system says why it refuses, libsndfile does not.
             self._file = soundfile.SoundFile(path)
         self.rate_hz: int = self._file.samplerate
         self._frames_read = 0
@@ -175,7 +176,6 @@ def _refuse(path: Path) -> None:
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
-        path.open("rb").close()
         yield
     except OSError as exc:
         raise _unreadable(path, exc.strerror or str(exc)) from exc

@@ -32,7 +32,7 @@ class WavWriter:
             raise self._error(exc) from exc
         self._can_seek = self._file.seekable()
         if self._can_seek:
-            self._write_header()
+            self._begin()
 
     def set_rate(self, rate_hz: int) -> None:
         """State another rate. Before the first sample only."""
@@ -64,6 +64,14 @@ class WavWriter:
     def close(self) -> None:
         """Finish the file. May be called twice."""
         self._file.close()
+
+    def _begin(self) -> None:
+        """A file without sound is a good file, too."""
+        try:
+            self._write_header()
+        except OSError as exc:
+            self._file.close()
+            raise self._error(exc) from exc
 
     def _write_header(self) -> None:
         self._file.seek(0)

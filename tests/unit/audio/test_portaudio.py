@@ -1,0 +1,146 @@
+import builtins
+import subprocess
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from heisenberg.audio import portaudio
+from heisenberg.core.errors import AudioError
+
+
+class PortAudioError(Exception):
+    """As sounddevice has it."""
+
+
+class FakeStream:
+    """A raw stream that opens and closes as it is told."""
+
+    samplerate, channels, latency = 48_000.0, 1, 0.03
+
+    def __init__(self, opened: list["FakeStream"], **_: Any) -> None:
+        self.is_open = True
+        opened.append(self)
+
+    def start(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+class FakeSounddevice(ModuleType):
+    """Counts how often PortAudio was initialised."""
+
+    def __init__(self) -> None:
+        super().__init__("sounddevice")
+        self.PortAudioError = PortAudioError
+        self.opened: list[FakeStream] = []
+        self._initialized = 1
+        self.initialisations = 0
+        self.RawInputStream = self.RawOutputStream = lambda **options: FakeStream(self.opened, **options)
+
+    def _terminate(self) -> None:
+        assert not any(stream.is_open for stream in self.opened), "a stream would be torn down under its owner"
+        self._initialized -= 1
+
+    def _initialize(self) -> None:
+        self._initialized += 1
+        self.initialisations += 1
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> FakeSounddevice:
+    fake = FakeSounddevice()
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    monkeypatch.setattr(portaudio, "_open", set())
+    return fake
+
+
+def open_stream(*, may_interrupt: bool, closed: list[str] | None = None) -> portaudio.Stream:
+    return portaudio.open_stream(
+        "input", 0, 48_000, 1, 0, lambda *_: None, lambda: may_interrupt, lambda: (closed or []).append("closed")
+    )
+
+
+@pytest.mark.parametrize(
+    ("platform", "remedy"),
+    [
+        ("linux", "sudo apt install libportaudio2"),
+        ("darwin", "pip install --force-reinstall sounddevice, or brew install portaudio"),
+        ("win32", "pip install --force-reinstall sounddevice"),
+    ],
+)
+def test_without_portaudio_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch, platform: str, remedy: str) -> None:
+    really_import = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "sounddevice":
+            raise OSError("PortAudio library not found")
+        return really_import(name, *args, **kwargs)
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(sys, "platform", platform)
+    with pytest.raises(AudioError) as caught:
+        portaudio.library()
+
+    assert caught.value.code == "audio-unavailable"
+    assert caught.value.message.startswith("The PortAudio library cannot be loaded: PortAudio library not found. ")
+    assert remedy in caught.value.message
+
+
+def test_files_work_without_portaudio() -> None:
+    code = "import sys; sys.modules['sounddevice'] = None; import heisenberg.audio.wavfile, heisenberg.audio.speakers"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_looking_for_devices_closes_streams_that_may_be_closed(library: FakeSounddevice) -> None:
+    stream = open_stream(may_interrupt=True)
+
+    assert portaudio.refresh()
+    assert library.initialisations == 1
+    assert not stream.is_open
+
+
+def test_a_speaking_loudspeaker_is_not_interrupted(library: FakeSounddevice) -> None:
+    """Given a microphone that was lost while the assistant speaks. Then looking for it waits."""
+    speaking = open_stream(may_interrupt=False)
+    open_stream(may_interrupt=True)
+
+    assert not portaudio.refresh()
+    assert library.initialisations == 0
+    assert speaking.is_open
+    speaking.close()
+    assert portaudio.refresh()
+
+
+def test_a_stream_that_refuses_to_open_is_said_in_one_line(library: FakeSounddevice) -> None:
+    def refuse(**_: Any) -> FakeStream:
+        raise PortAudioError("Error opening RawInputStream: Device unavailable", -9985, (0, -16, "busy"))
+
+    library.RawInputStream = refuse
+    with pytest.raises(AudioError) as caught:
+        open_stream(may_interrupt=True)
+
+    assert caught.value.code == "audio-unavailable"
+    assert "Device unavailable (busy)" in caught.value.message
+
+
+def test_a_driver_that_hangs_does_not_hang_us(library: FakeSounddevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a driver that never finishes closing. Then closing gives up, and PortAudio is not ended under it."""
+    released = threading.Event()
+    library._exit_handler = lambda: None
+    monkeypatch.setattr(portaudio, "CLOSE_TIMEOUT_S", 0.05)
+    stream = open_stream(may_interrupt=True)
+    monkeypatch.setattr(library.opened[0], "close", released.wait)
+    stream.close()
+
+    assert not stream.is_open
+    assert not portaudio.refresh()
+    released.set()
