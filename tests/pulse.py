@@ -110,11 +110,11 @@ class PulseServer:
 
     def play(self, path: Path | str) -> None:
         """Say a WAV into the microphone; returns when it is over."""
-        subprocess.run(self._play_command(path), check=True)
+        subprocess.run(self._play_command(path), check=True, env=self.env)
 
     def start_playing(self, path: Path | str) -> "subprocess.Popen[bytes]":
         """Begin to say a WAV into the microphone."""
-        return subprocess.Popen(self._play_command(path))
+        return subprocess.Popen(self._play_command(path), env=self.env)
 
     def record(self, path: Path | str, seconds: float) -> None:
         """Write what the loudspeakers sound like into a WAV, for *seconds*."""
@@ -127,7 +127,7 @@ class PulseServer:
         """Write what the loudspeakers sound like into a WAV, while the block lasts."""
         command = ["parec", f"--server={self._speakers}", "--device=device.monitor", "--latency-msec=20"]
         command += ["--rate=48000", "--channels=1", "--format=s16le", "--file-format=wav", str(path)]
-        recorder = subprocess.Popen(command)
+        recorder = subprocess.Popen(command, env=self.env)
         try:
             yield recorder
         finally:
@@ -141,27 +141,30 @@ class PulseServer:
 
     def unplug_microphone(self) -> None:
         """Take the microphone away, as if its cable were pulled."""
-        _pactl(self._microphone, "unload-module", "module-null-sink")
+        self._pactl(self._microphone, "unload-module", "module-null-sink")
 
     def plug_in_microphone(self) -> None:
         """Bring it back."""
-        _pactl(self._microphone, "load-module", *NULL_SINK)
+        self._pactl(self._microphone, "load-module", *NULL_SINK)
 
     def unplug_speakers(self) -> None:
         """Take the loudspeakers away."""
-        _pactl(self._speakers, "unload-module", "module-null-sink")
+        self._pactl(self._speakers, "unload-module", "module-null-sink")
 
     def plug_in_speakers(self) -> None:
         """Bring them back."""
-        _pactl(self._speakers, "load-module", *NULL_SINK)
+        self._pactl(self._speakers, "load-module", *NULL_SINK)
 
     def stall_microphone(self) -> None:
         """Let the microphone stay, but deliver nothing."""
-        _pactl(self._microphone, "suspend-sink", "device", "1")
+        self._pactl(self._microphone, "suspend-sink", "device", "1")
 
     def unstall_microphone(self) -> None:
         """Let it deliver again."""
-        _pactl(self._microphone, "suspend-sink", "device", "0")
+        self._pactl(self._microphone, "suspend-sink", "device", "0")
+
+    def _pactl(self, server: str, *arguments: str) -> None:
+        subprocess.run(["pactl", "-s", server, *arguments], check=True, capture_output=True, env=self.env)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 
@@ -202,11 +205,13 @@ def _daemon(folder: Path) -> Iterator[str]:
     command += ["--realtime=no", "--high-priority=no", "--log-target=stderr", "--log-level=error"]
     command += [f"--load=module-native-protocol-unix socket={socket} auth-anonymous=1"]
     command += [f"--load={' '.join(NULL_SINK)}"]
-    private = dict.fromkeys(["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "PULSE_RUNTIME_PATH"], str(folder))
+    # Without a runtime folder of ours, each client would leave one behind in /tmp.
+    private = os.environ | dict.fromkeys(["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"], str(folder))
+    private.pop("PULSE_RUNTIME_PATH", None)
     with (folder / "log").open("w+b") as log:
-        process = subprocess.Popen(command, env=os.environ | private, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=private, stdout=log, stderr=log)
         try:
-            _wait_until_up(process, f"unix:{socket}", folder / "log")
+            _wait_until_up(process, f"unix:{socket}", folder / "log", private)
             yield f"unix:{socket}"
         finally:
             process.terminate()
@@ -217,11 +222,11 @@ def _daemon(folder: Path) -> Iterator[str]:
                 process.wait()
 
 
-def _wait_until_up(process: "subprocess.Popen[bytes]", server: str, log: Path) -> None:
+def _wait_until_up(process: "subprocess.Popen[bytes]", server: str, log: Path, env: dict[str, str]) -> None:
     """It is up when it answers."""
     waited_s = 0.0
     while process.poll() is None and waited_s < START_TIMEOUT_S:
-        if _answers(server):
+        if _answers(server, env):
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.05)
@@ -229,10 +234,6 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", server: str, log: Path) -
     pytest.skip(f"PulseAudio does not start here: {log.read_text(errors='replace')[-300:]}")
 
 
-def _answers(server: str) -> bool:
-    sinks = subprocess.run(["pactl", "-s", server, "list", "short", "sinks"], capture_output=True, text=True)
+def _answers(server: str, env: dict[str, str]) -> bool:
+    sinks = subprocess.run(["pactl", "-s", server, "list", "short", "sinks"], capture_output=True, text=True, env=env)
     return sinks.returncode == 0 and "device" in sinks.stdout
-
-
-def _pactl(server: str, *arguments: str) -> None:
-    subprocess.run(["pactl", "-s", server, *arguments], check=True, capture_output=True)
