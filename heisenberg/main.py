@@ -203,8 +203,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
         output = await stack.enter_async_context(open_output(config, options.output, meters, listens=options.listens))
         stages = await _warm_stages(config, runner, output, stack)
         session = Session(stages, options.sinks, bounds(config), once=options.once)
-        for sink in await _open_sinks(config, options, meters, session, stack):
-            session.add_sink(sink)
+        await _open_sinks(config, options, meters, session, stack)
         if source is not None:
             ears = _ears(config, source, meters)
             session.hear_from(lambda report: Listener(ears, report, preroll_s=config.audio.preroll_seconds))
@@ -232,21 +231,27 @@ async def _warm_stages(config: Config, runner: Runner, output: AudioOutput, stac
 
 async def _open_sinks(
     config: Config, options: RunOptions, meters: Meters, session: Session, stack: AsyncExitStack
-) -> list[Sink]:
-    sinks: list[Sink] = []
+) -> None:
+    def opened(sink: Sink) -> None:
+        stack.push_async_callback(sink.close)
+        session.add_sink(sink)
+
     if options.events is not None:
-        sinks.append(JsonLinesSink(options.events))
+        opened(JsonLinesSink(options.events))
     if options.timeline is not None:
-        sinks.append(TimelineSink(options.timeline))
+        opened(TimelineSink(options.timeline))
     if not options.is_quiet:
-        sinks.append(ConsoleSink(sys.stderr, shows_osc=options.shows_osc))
+        opened(ConsoleSink(sys.stderr, shows_osc=options.shows_osc, waiting_for=_what_wakes(config, options)))
     if config.osc.targets:
         osc = OscSink(config.osc, meters, session.osc_sent, __version__)
+        opened(osc)
         await osc.start()
-        sinks.append(osc)
-    for sink in sinks:
-        stack.push_async_callback(sink.close)
-    return sinks
+
+
+def _what_wakes(config: Config, options: RunOptions) -> str:
+    if options.reads_text:
+        return "a question"
+    return " or ".join(f'"{word.replace("_", " ").title()}"' for word in config.wakeword.words)
 
 
 async def _serve(session: Session, options: RunOptions, stack: AsyncExitStack) -> None:
@@ -369,6 +374,7 @@ async def send_visuals(config: Config, answer: Answer) -> None:
     osc = OscSink(config.osc, Meters(), None, __version__)
     await osc.start()
     try:
+        await osc.looked_up()
         for field, value in answer.visual.items():
             osc.handle(VisualUpdated(turn=1, at=0.0, field=field, value=value))
         osc.handle(LlmComplete(turn=1, at=0.0, text=answer.text, visual=answer.visual, tokens=answer.tokens))

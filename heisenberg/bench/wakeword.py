@@ -21,7 +21,7 @@ OTHER_SENTENCES = (
     "The weather is going to be nice tomorrow, I think.",
     "Have you seen my keys? They were on the table this morning.",
     "Charlie and Travis went to the harbour to watch the ships.",
-    "He jarred his knee on the stairs and had to sit down.",
+    "They argued for an hour about whose turn it was to drive.",
     "Please turn the page and read the second paragraph aloud.",
 )
 

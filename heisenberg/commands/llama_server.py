@@ -3,6 +3,10 @@
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heisenberg.runner.catalog.store import Store
 
 PREFERRED = "lfm2-350m"
 
@@ -47,8 +51,8 @@ def _argv(args: argparse.Namespace) -> tuple[str, ...]:
     return engines.llama_argv(program, name, model, llm, args.port)
 
 
-def _installed_model(store: object, configured: str) -> str:
-    names = [model.name for model in store.installed() if model.kind == "llm"]  # type: ignore[attr-defined]
+def _installed_model(store: "Store", configured: str) -> str:
+    names = [model.name for model in store.installed() if model.kind == "llm"]
     return PREFERRED if PREFERRED in names else next(iter(names), configured)
 
 

@@ -77,7 +77,7 @@ class SttConfig(Section):
     languages: list[str] = Field(["en", "fr"], min_length=1, description="Languages that detection may choose from.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run; cpu uses int8, cuda float16.")
     threads: int = Field(0, ge=0, le=64, description="CPU threads; 0 chooses half of the cores, at most 4.")
-    beam_size: int = Field(1, ge=1, le=10, description="Beam of the final transcript; partial ones always use 1.")
+    beam_size: int = Field(3, ge=1, le=10, description="Beam of the final transcript; partial ones always use 1.")
     partials: bool = Field(True, description="Transcribe while the user speaks, where the CPU allows.")
     timeout_seconds: float = Field(20.0, ge=1, le=300, description="Longest wait for a final transcript.")
 
@@ -93,7 +93,7 @@ class LlmConfig(Section):
     server_args: list[str] = Field([], description="More arguments for llama-server.")
     context_tokens: int = Field(2048, ge=512, le=262_144, description="Context window in tokens.")
     gpu_layers: int = Field(-1, ge=-1, le=999, description="Layers on the GPU; -1 is all that fit (0 on machines without one).")
-    threads: int = Field(0, ge=0, le=64, description="CPU threads; 0 uses all cores.")
+    threads: int = Field(0, ge=0, le=64, description="CPU threads; 0 uses half of the cores, since the ears and the voice need the rest.")
     prompt_format: Literal["server", "chatml", "llama2", "plain"] = Field("server", description="Chat template: the server's own, or one of ours.")
     personality: Literal["assistant", "poet", "scientist", "dj", "oracle"] = Field("assistant", description="How it speaks.")
     system_prompt: str = Field("", description="Replaces the personality's system prompt.")

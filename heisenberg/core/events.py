@@ -38,7 +38,7 @@ class StateChanged(Event):
     state: str
     """``idle``, ``listening``, ``thinking`` or ``speaking``."""
     previous: str
-    """The state it left."""
+    """The state it left; ``starting`` in the first event of a session, which says that it is ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ being read (and is ignored: half-duplex); a file waits, so that no word of it is
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -33,8 +34,18 @@ log = logging.getLogger(__name__)
 WAKE_PHRASE_S = 1.5
 """How far before its detection a wake phrase may begin. A command in the same breath is cut from there."""
 
-SAME_BREATH_S = 0.5
-"""A command that begins within this time of the detection is in the same breath as the wake phrase."""
+SAME_BREATH_S = 0.06
+"""A command that begins within this time of the detection was under way by then."""
+
+PAUSE_SEARCH_S = 0.45
+"""So long before the detection the phrase may have ended; a pause between it and the command is looked for there."""
+
+PAUSE_PREROLL_S = 0.15
+"""So much of that pause stays before the command."""
+
+PAUSE_PROBABILITY = 0.35
+PAUSE_CHUNKS = 2
+"""A pause is at least so many chunks in a row (64 ms) below that speech probability."""
 
 FEED_SAMPLES = 8 * CHUNK_SAMPLES
 """While a command is spoken it is handed on in blocks of about a quarter of a second."""
@@ -149,6 +160,8 @@ class Listener:
         self._cut_from = 0
         self._in_same_breath = False
         self._woken = False
+        self._probabilities: deque[float] = deque(maxlen=int(PAUSE_SEARCH_S * PIPELINE_RATE_HZ / CHUNK_SAMPLES))
+        """Of the last chunks before the command's origin, while waiting for the wake word."""
 
     def start(self) -> None:
         """Begin to listen for the wake word."""
@@ -227,6 +240,7 @@ class Listener:
         probability = ears.vad.process(_whole_chunk(samples))
         ears.meters.level, ears.meters.vad = level(samples), probability
         if self._mode is Mode.WAKE:
+            self._probabilities.append(probability)
             wake = ears.wakeword.process(samples)
             if wake is not None:
                 self._mode = Mode.COMMAND
@@ -255,7 +269,10 @@ class Listener:
     def _cut(self, start_seconds: float) -> tuple[int, bool]:
         """Where the command's audio begins, and whether the wake phrase is in it."""
         if self._woken and start_seconds < SAME_BREATH_S:
-            return max(0, self._origin - _samples(WAKE_PHRASE_S)), True
+            pause_s = _pause_before_now(self._probabilities)
+            if pause_s is None:
+                return max(0, self._origin - _samples(WAKE_PHRASE_S)), True
+            return max(0, self._origin - _samples(pause_s)), False
         # Never reach back over the wake phrase, whose end sounds like speech, too.
         earliest = self._origin if self._woken else 0
         return max(earliest, self._origin + _samples(start_seconds - self._preroll_s)), False
@@ -301,6 +318,27 @@ class Listener:
 
 def _samples(seconds: float) -> int:
     return int(seconds * PIPELINE_RATE_HZ)
+
+
+def _pause_before_now(probabilities: Sequence[float]) -> float | None:
+    """How many seconds ago the last pause in *probabilities* (one per chunk) was about to end; None if there is none.
+
+    The pause lies between the wake phrase and a command that was already under way when the phrase was noticed.
+    """
+    quiet = 0
+    for chunks_ago, probability in enumerate(reversed(probabilities)):
+        if probability < PAUSE_PROBABILITY:
+            quiet += 1
+        elif quiet >= PAUSE_CHUNKS:
+            return _pause_cut_s(chunks_ago - quiet, quiet)
+        else:
+            quiet = 0
+    return _pause_cut_s(len(probabilities) - quiet, quiet) if quiet >= PAUSE_CHUNKS else None
+
+
+def _pause_cut_s(ended_chunks_ago: int, chunks: int) -> float:
+    chunk_s = CHUNK_SAMPLES / PIPELINE_RATE_HZ
+    return ended_chunks_ago * chunk_s + min(chunks * chunk_s, PAUSE_PREROLL_S)
 
 
 def _whole_chunk(samples: Samples) -> Samples:

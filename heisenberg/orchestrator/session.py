@@ -154,6 +154,7 @@ class Session:
 
         Raises: HeisenbergError if the audio thread fails.
         """
+        self.emit(StateChanged, state=self._now.state.value, previous="starting")
         if self._listener is not None:
             self._listener.start()
         try:

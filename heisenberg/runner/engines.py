@@ -82,8 +82,7 @@ def llama_argv(program: Path | None, name: str, model: Path, config: LlmConfig, 
         str(config.context_tokens),
     )
     common += ("--parallel", "1")
-    if config.threads:
-        common += ("--threads", str(config.threads))
+    common += ("--threads", str(config.threads or _llm_threads()))
     if config.gpu_layers >= 0:
         common += ("--gpu-layers", str(config.gpu_layers))
     if program is None:
@@ -142,6 +141,12 @@ def _worker(
     uri = f"unix://{sockets}/{family}-{secrets.token_hex(4)}"
     argv = (sys.executable, "-m", f"heisenberg.workers.{family}", "--model", model, "--name", name, "--uri", uri)
     return ChildSpec(name, argv + options, Address(uri), wyoming_is_ready, env)
+
+
+def _llm_threads() -> int:
+    """Half of the cores. llama.cpp's threads wait for each other by spinning: with as many threads as cores,
+    anything else that runs slows it down many times over, and on two hyperthreads the second gains nothing."""
+    return max(1, (os.cpu_count() or 2) // 2)
 
 
 def _stt_threads() -> int:

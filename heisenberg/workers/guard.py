@@ -22,7 +22,19 @@ def _die_with_parent() -> None:
 def main(argv: list[str]) -> int:
     """Run *argv*; its exit status."""
     _die_with_parent()
+    started: list[subprocess.Popen[bytes]] = []
+    is_asked_to_end = threading.Event()
+
+    def end(*_: object) -> None:
+        is_asked_to_end.set()
+        for program in started:
+            program.terminate()
+
+    signal.signal(signal.SIGTERM, end)  # before there is a program that could be left behind
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+    started.append(child)
+    if is_asked_to_end.is_set():
+        child.terminate()
 
     def watch() -> None:
         while True:
@@ -35,7 +47,6 @@ def main(argv: list[str]) -> int:
         os._exit(0)
 
     threading.Thread(target=watch, daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     status = child.wait()
     return 128 - status if status < 0 else status

@@ -102,6 +102,7 @@ class Whisper:
             if not is_sound and self._model.window_frames is not None and not partial:
                 self._model.window_frames = None
                 text, is_sound = self._decode(audio, language, partial)
+                is_sound = is_sound or _is_repeated(text)  # so it was said, then
         finally:
             self._model.window_frames = None
         return (text if is_sound else ""), language
@@ -143,7 +144,7 @@ class Whisper:
         text = " ".join(s.text.strip() for s in kept).strip()
         looped = any(s.compression_ratio > COMPRESSION_LIMIT for s in kept)
         too_fast = len(text.split()) > max(4.0, WORDS_PER_SECOND_LIMIT * seconds)
-        return text, not (looped or too_fast)
+        return text, not (looped or too_fast or _is_repeated(text))
 
     def _language(self, audio: FloatAudio, language: str | None) -> str:
         known = self._known(language)
@@ -167,6 +168,12 @@ class Whisper:
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         compute_type = "float16" if device == "cuda" else "int8"
         return ShortWindowWhisper(model, device=device, compute_type=compute_type, cpu_threads=threads)
+
+
+def _is_repeated(text: str) -> bool:
+    """Whether the whole text is one sentence over and over, as a decoder in a loop writes it."""
+    words = re.findall(r"\w+", text.lower())
+    return any(words[:n] * (len(words) // n) == words for n in range(3, len(words) // 2 + 1) if len(words) % n == 0)
 
 
 def _is_invented(segment: Segment) -> bool:
@@ -245,7 +252,7 @@ def main() -> None:
     parser = arguments("Whisper as a Wyoming service.")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--beam-size", type=int, default=1)
+    parser.add_argument("--beam-size", type=int, default=3)
     parser.add_argument("--languages", default="en")
     args = parser.parse_args()
     languages = tuple(args.languages.split(","))

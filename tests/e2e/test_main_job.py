@@ -10,12 +10,25 @@ import pytest
 from pythonosc.osc_message import OscMessage
 
 from tests import speech
-from tests.e2e.program import Finished, osc_receiver, run_file
-from tests.word_errors import word_error_rate
+from tests.e2e.program import Finished, heisenberg, osc_receiver, run_file
+from tests.word_errors import mistakes, word_error_rate
 
 pytestmark = pytest.mark.e2e
 
 WAKE_WITHIN_S = 0.4
+
+
+SPOKEN = [
+    ("joe", 1.0, "What is the tallest mountain in the world?", None),
+    ("joe+3", 1.05, "Tell me a short story about a fox.", 15.0),
+    ("joe-2", 0.95, "Show me a city in the rain.", None),
+    ("joe#5", 1.1, "How many legs does a spider have?", 15.0),
+    ("joe+2#3", 0.9, "Paint me a forest in the morning.", None),
+    ("joe-1#2", 1.0, "Which planet is closest to the sun?", 15.0),
+    ("joe+1#7", 1.15, "Play something slow and dark.", None),
+    ("joe#4", 0.85, "Who wrote the first computer program?", 15.0),
+]
+"""Voice, speed, command, and signal-to-noise ratio in dB (None is clean)."""
 
 
 def scene(*parts: speech.Sound) -> speech.Sound:
@@ -23,42 +36,22 @@ def scene(*parts: speech.Sound) -> speech.Sound:
     return speech.join(speech.silence(1.0), *parts, speech.silence(2.0))
 
 
-def spoken_words(answer: Path, tmp_path: Path) -> str:
-    """What the recogniser hears in the reply."""
-    from tests.e2e.program import heisenberg
-
-    done = heisenberg("transcribe", str(answer))
+def transcripts(*files: Path) -> list[str]:
+    """What the same Whisper model hears in *files*."""
+    done = heisenberg("transcribe", *map(str, files), "--format", "json")
     assert done.status == 0, done.stderr
-    return done.stdout
-
-
-def perfectly_cut(command: speech.Sound, folder: Path) -> str:
-    """The same Whisper model's transcript of the command alone."""
-    from tests.e2e.program import heisenberg
-
-    wav = speech.write_wav(folder / "command.wav", speech.join(speech.silence(0.3), command, speech.silence(0.3)))
-    done = heisenberg("transcribe", str(wav))
-    assert done.status == 0, done.stderr
-    return done.stdout
+    return [json.loads(line)["text"] for line in done.stdout.splitlines()]
 
 
 def answered(run: Finished) -> dict[str, object]:
     """The answer of a run with exactly one completed turn."""
-    assert run.of("failed") == []
+    assert run.of("failed") == [], run.stderr
     assert len(run.of("turn_completed")) == 1, run.stderr
     assert run.values("state_changed", "state")[-1] == "idle"
     return run.of("llm_complete")[0]
 
 
-@pytest.mark.parametrize(
-    ("voice", "speed", "command", "snr_db"),
-    [
-        ("joe", 1.0, "What is the tallest mountain in the world?", None),
-        ("joe+3", 1.05, "Tell me a short story about a fox.", 15.0),
-        ("joe-2", 0.95, "Show me a city in the rain.", None),
-        ("joe#5", 1.1, "How many legs does a spider have?", 15.0),
-    ],
-)
+@pytest.mark.parametrize(("voice", "speed", "command", "snr_db"), SPOKEN[:4])
 def test_a_spoken_question_becomes_speech_and_osc(
     tmp_path: Path, voice: str, speed: float, command: str, snr_db: float | None
 ) -> None:
@@ -76,10 +69,6 @@ def test_a_spoken_question_becomes_speech_and_osc(
     # The wake word, in time.
     phrase_end = 1.0 + len(phrase) / speech.RATE_HZ
     assert phrase_end - 0.3 <= run.values("wakeword_detected", "audio_at")[0] <= phrase_end + WAKE_WITHIN_S
-    # The transcript, no worse than Whisper on the perfectly cut command.
-    heard = run.values("transcription_final", "text")[0]
-    reference = perfectly_cut(question, tmp_path)
-    assert word_error_rate(command, heard) <= word_error_rate(command, reference), (heard, reference)
     # Visuals at a real socket.
     received = [OscMessage(datagram) for datagram in osc.datagrams]
     by_address = {message.address: message.params for message in received}
@@ -89,11 +78,39 @@ def test_a_spoken_question_becomes_speech_and_osc(
     assert by_address["/visual/mood"] == [visual["mood"]]
     assert by_address["/visual/intensity"][0] == pytest.approx(visual["intensity"])
     # Audible speech that says the reply.
-    said = spoken_words(tmp_path / "answer.wav", tmp_path)
+    (said,) = transcripts(tmp_path / "answer.wav")
     assert word_error_rate(str(answer["text"]), said) <= 0.35, (answer["text"], said)
     with wave.open(str(tmp_path / "answer.wav")) as reply:
         samples = np.frombuffer(reply.readframes(reply.getnframes()), dtype="<i2")
     assert np.abs(samples).max() > 3000
+
+
+def test_transcripts_are_as_good_as_of_perfectly_cut_commands(tmp_path: Path) -> None:
+    """Eight questions in one file; Whisper makes no more mistakes than when it gets each command cut by hand.
+
+    Two words of slack in 58: in noise, single words flip with the hundredths of a second of silence around them.
+    """
+    room, turns = [speech.silence(1.0)], []
+    for number, (voice, speed, command, snr_db) in enumerate(SPOKEN):
+        phrase, question = speech.say("Hey Jarvis.", voice, speed), speech.say(command, voice, speed)
+        pause = speech.silence(0.1 * number)
+        turn = speech.join(phrase, pause, question, speech.silence(1.5))
+        if snr_db is not None:
+            turn = speech.mix(turn, speech.noise("pink", 5.0, seed=number), snr_db)
+        room += [turn, speech.silence(1.5)]
+        begin = len(phrase) + max(0, len(pause) - speech.RATE_HZ // 5)
+        end = len(phrase) + len(pause) + len(question) + speech.RATE_HZ // 5
+        turns.append(speech.write_wav(tmp_path / f"{number}.wav", turn[begin:end]))
+
+    wav = speech.write_wav(tmp_path / "all.wav", speech.join(*room))
+    run = run_file(wav, tmp_path, settings=["tts.engine=none", "llm.max_tokens=16"])
+
+    assert run.status == 0, run.stderr
+    commands = [command for _, _, command, _ in SPOKEN]
+    heard = run.values("transcription_final", "text")
+    assert len(heard) == len(commands), heard
+    perfect = transcripts(*turns)
+    assert mistakes(commands, heard) <= mistakes(commands, perfect) + 2, (heard, perfect)
 
 
 def test_speech_without_the_wake_word_noise_and_silence_are_no_turn(tmp_path: Path) -> None:
@@ -115,7 +132,7 @@ def test_the_wake_word_and_then_nothing_is_no_speech(tmp_path: Path) -> None:
     run = run_file(speech.write_wav(tmp_path / "nothing.wav", sound), tmp_path, "--once")
 
     assert run.values("turn_dropped", "reason") == ["no_speech"]
-    assert run.values("state_changed", "state") == ["listening", "idle"]
+    assert run.values("state_changed", "state") == ["idle", "listening", "idle"]
     assert run.status == 0
 
 

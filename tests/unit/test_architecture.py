@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = ROOT / ".importlinter"
-FOLDERS = ("core", "runner", "commands", "workers")
+FOLDERS = ("core", "runner", "bench", "commands", "workers")
 STAGES = ("orchestrator", "audio", "wakeword", "vad", "stt", "llm", "tts", "sinks")
 
 

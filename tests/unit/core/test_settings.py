@@ -36,7 +36,7 @@ def test_each_source_overrides_the_one_before_it(folder: Path, monkeypatch: pyte
     loaded = load(overrides={"stt.model": "command line"})
 
     keys = ("model", "url", "language", "threads", "beam_size")
-    assert ["command line", "environment", "dotenv", 1, 1] == [getattr(loaded.config.stt, key) for key in keys]
+    assert ["command line", "environment", "dotenv", 1, 3] == [getattr(loaded.config.stt, key) for key in keys]
     expected = ["command line", "environment", ".env", "file", "default"]
     assert expected == [loaded.origin(f"stt.{key}") for key in keys]
 
