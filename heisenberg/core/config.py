@@ -32,7 +32,7 @@ class AudioConfig(Section):
     output_device: str = Field("", description='Part of the speaker\'s name; "" is the system default.')
     sample_rate: int = Field(0, ge=0, le=384_000, description="Rate in Hz to open the microphone with; 0 is the device's own. Always resampled to 16 kHz.")
     channels: int = Field(1, ge=1, le=32, description="Microphone channels to open; they are averaged to mono.")
-    chunk_size: int = Field(0, ge=0, le=16_384, description="Frames per PortAudio callback; 0 lets the device decide.")
+    chunk_size: int = Field(0, ge=0, le=16_384, description="Frames per PortAudio callback; 0 is about 32 ms, which costs least.")
     preroll_seconds: float = Field(0.5, ge=0, le=5, description="Seconds of sound kept from before speech was noticed.")
 
 

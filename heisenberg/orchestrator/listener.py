@@ -230,6 +230,7 @@ class Listener:
     def _enter(self, mode: Mode) -> None:
         if mode is Mode.WAKE and self._mode is not Mode.WAKE:
             self._ears.wakeword.reset()
+            self._probabilities.clear()
         if mode is Mode.COMMAND:
             self._begin_command(woken=False)
         self._mode = mode

@@ -118,14 +118,12 @@ def test_an_unresolvable_osc_target_delays_and_stops_nothing(tmp_path: Path) -> 
     assert len(run.of("turn_completed")) == 1
 
 
-def test_no_microphone_is_one_line() -> None:
-    """PortAudio is there, devices are not; or the name matches none."""
-    environment = {"PULSE_SERVER": "/nonexistent", "ALSA_CONFIG_PATH": "/nonexistent"}
-
-    run = heisenberg("run", "--set", "audio.input_device=No Such Device", environment=environment)
+def test_no_such_microphone_is_one_line() -> None:
+    """It says what is there instead, if anything."""
+    run = heisenberg("run", "--set", "audio.input_device=No Such Device")
 
     assert run.status == 1
-    assert is_one_line(run), run.stderr
+    assert is_one_line(run, 'No microphone named "No Such Device"') or is_one_line(run, "PortAudio"), run.stderr
 
 
 def test_nonsense_on_the_command_line_is_usage(tmp_path: Path) -> None:

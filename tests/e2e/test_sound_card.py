@@ -25,7 +25,7 @@ def test_a_question_to_the_microphone_is_answered_by_the_loudspeaker(tmp_path: P
 
     with PulseServer(tmp_path) as pulse:
         arguments = ["run", "--once", "--events", str(events), "--set", 'osc.targets=["127.0.0.1:9"]']
-        arguments += ["--set", "audio.input_device=pulse", "--set", "audio.output_device=pulse"]
+        arguments += ["--set", "audio.input_device=virtual_microphone", "--set", "audio.output_device=virtual_speakers"]
         with running(*arguments, environment=pulse.env) as process, pulse.recording(reply):
             wait_for(lambda: events_in(events), "start")
             pulse.play(wav)
