@@ -82,9 +82,11 @@ def _run(args: argparse.Namespace) -> int:
     from heisenberg.core.settings import load
 
     overrides: dict[str, object] = dict(getattr(args, "set", None) or ())
-    overrides["log.level"] = getattr(args, "log_level", None)
+    if getattr(args, "log_level", None):
+        overrides["log.level"] = args.log_level
     loaded = load(getattr(args, "config", None), overrides)
-    logs.configure(loaded.config.log.level, loaded.config.log.file)
+    on_terminal = None if loaded.origin("log.level") != "default" else "warning"
+    logs.configure(loaded.config.log.level, loaded.config.log.file, on_terminal=on_terminal)
     return int(args.run(args, loaded.config))
 
 

@@ -54,7 +54,6 @@ class VadConfig(Section):
     end_threshold: Fraction = Field(0.35, description="Speech probability (0–1) below which silence is counted.")
     min_speech_seconds: float = Field(0.1, ge=0.03, le=2, description="Speech shorter than this is a click.")
     silence_seconds: float = Field(0.6, ge=0.1, le=5, description="Silence that ends a command.")
-    soft_end_seconds: float = Field(0.2, ge=0.05, le=5, description="Silence after which work may start before the end is certain.")
     max_command_seconds: float = Field(15.0, ge=1, le=60, description="Longest command; it is answered with what was heard.")
     no_speech_seconds: float = Field(5.0, ge=0.5, le=60, description="How long to wait for a command after the wake word.")
 
@@ -62,8 +61,6 @@ class VadConfig(Section):
     def _thresholds_in_order(self) -> "VadConfig":
         if self.end_threshold > self.start_threshold:
             raise ValueError("vad.end_threshold must not be above vad.start_threshold")
-        if self.soft_end_seconds > self.silence_seconds:
-            raise ValueError("vad.soft_end_seconds must not be longer than vad.silence_seconds")
         return self
 
 

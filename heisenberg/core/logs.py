@@ -118,7 +118,9 @@ class _LogFile(logging.handlers.RotatingFileHandler):
                 sys.stderr.write(f"Cannot write the log file {self.baseFilename}: {sys.exc_info()[1]}\n")
 
 
-def configure(level: str = "info", file: str = "", stream: TextIO | None = None) -> None:
+def configure(
+    level: str = "info", file: str = "", stream: TextIO | None = None, *, on_terminal: str | None = None
+) -> None:
     """Send every log record to *stream* and to a file. Calling it again replaces what it did before.
 
     Args:
@@ -126,6 +128,8 @@ def configure(level: str = "info", file: str = "", stream: TextIO | None = None)
         file: path of the rotating log (5 files of 2 MB); "" is in the user's log folder, "none" writes none.
             One that cannot be written is a warning, not a failure.
         stream: standard error if not given.
+        on_terminal: least level shown where *stream* is a terminal, which has the timeline to show as well;
+            *level* if not given. The file has all.
     """
     reset()
     root = logging.getLogger()
@@ -133,7 +137,7 @@ def configure(level: str = "info", file: str = "", stream: TextIO | None = None)
     root.setLevel(max(threshold, logging.WARNING))
     for ours in _our_loggers():
         ours.setLevel(threshold)
-    _attach(root, _stream_handler(stream or sys.stderr), "stream")
+    _attach(root, _stream_handler(stream or sys.stderr, on_terminal or level), "stream")
     if file != "none":
         _attach_file(root, Path(file).expanduser() if file else default_file())
     logging.captureWarnings(True)
@@ -170,9 +174,10 @@ def _attach(root: logging.Logger, handler: logging.Handler, name: str) -> None:
     root.addHandler(handler)
 
 
-def _stream_handler(stream: TextIO) -> logging.Handler:
+def _stream_handler(stream: TextIO, on_terminal: str) -> logging.Handler:
     handler = logging.StreamHandler(stream)
     if stream.isatty():
+        handler.setLevel(on_terminal.upper())
         is_coloured = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         handler.setFormatter(PrettyFormatter(is_coloured))
     else:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from heisenberg.core import logs
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.events import (
     Event,
@@ -249,6 +250,7 @@ class Session:
             await self._perform(command)
 
     def _open_turn(self, message: Message) -> None:
+        logs.bind_turn(self._now.turn)
         phrase = ""
         if isinstance(message, states.Woke):
             phrase, score, at = message.name, round(message.score, 4), round(message.audio_at, 3)
@@ -285,13 +287,17 @@ class Session:
                 await self._begin(work.answer(text))
             case states.Apologise(code, message):
                 self.tally.failed += 1
+                log.warning("failed (%s): %s", code, message)
                 self.emit(Failed, code=code, message=message)
                 await self._begin(work.apologise())
             case states.Complete():
                 self.tally.completed += 1
-                self.emit(TurnCompleted, latency=work.watch.marks())
+                latency = work.watch.marks()
+                log.info("answered; seconds after the end of speech: %s", latency)
+                self.emit(TurnCompleted, latency=latency)
             case states.Drop(reason):
                 self.tally.dropped += 1
+                log.info("dropped: %s", reason)
                 self.emit(TurnDropped, reason=reason)
             case states.Rest():
                 await self._rest()

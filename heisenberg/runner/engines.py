@@ -87,7 +87,7 @@ def llama_argv(program: Path | None, name: str, model: Path, config: LlmConfig, 
         common += ("--gpu-layers", str(config.gpu_layers))
     if program is None:
         return (sys.executable, "-m", "heisenberg.workers.llama", "--model", str(model), *common)
-    return (str(program), "--model", str(model), *common, "--jinja", "--no-webui", *config.server_args)
+    return (str(program), "--model", str(model), *common, "--jinja", *config.server_args)
 
 
 def find_llama_server(configured: str) -> Path | None:

@@ -91,7 +91,7 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
         (
             "vad = 1",
             "config.toml: vad is 1; expected a table with the keys engine, start_threshold, end_threshold, "
-            "min_speech_seconds, silence_seconds, soft_end_seconds, max_command_seconds, no_speech_seconds.",
+            "min_speech_seconds, silence_seconds, max_command_seconds, no_speech_seconds.",
         ),
         (
             "[vad]\nstart_threshold = 0.2",
@@ -205,12 +205,12 @@ def test_a_value_from_the_environment_is_not_blamed_on_the_file(fault: Fault, mo
 
 
 def test_a_rule_between_two_sources_names_both(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEISENBERG_VAD__SILENCE_SECONDS", "0.2")
+    monkeypatch.setenv("HEISENBERG_VAD__START_THRESHOLD", "0.2")
 
     assert (
-        "config.toml and environment HEISENBERG_VAD__SILENCE_SECONDS: vad.soft_end_seconds must not be longer than "
-        "vad.silence_seconds: vad.soft_end_seconds is 0.3, vad.silence_seconds is 0.2."
-    ) == fault("[vad]\nsoft_end_seconds = 0.3").message
+        "config.toml and environment HEISENBERG_VAD__START_THRESHOLD: vad.end_threshold must not be above "
+        "vad.start_threshold: vad.end_threshold is 0.3, vad.start_threshold is 0.2."
+    ) == fault("[vad]\nend_threshold = 0.3").message
 
 
 def test_several_faults_are_several_lines_at_most_five(fault: Fault) -> None:
