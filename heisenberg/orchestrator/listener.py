@@ -50,6 +50,15 @@ PAUSE_CHUNKS = 2
 FEED_SAMPLES = 8 * CHUNK_SAMPLES
 """While a command is spoken it is handed on in blocks of about a quarter of a second."""
 
+BACKGROUND_FACTOR = 1.6
+"""A chunk up to 4 dB louder than the quietest lately is the room's own noise; speech rises far above it."""
+
+QUIETEST = 1e-4
+"""−80 dB of full scale; digital silence must not make everything else loud for ever."""
+
+BACKGROUND_RISE = 1.01
+"""How fast a room may grow louder, for each chunk: three times louder is the new background after 3.5 s."""
+
 STOP_TIMEOUT_S = 3.0
 
 
@@ -137,6 +146,22 @@ class Ears:
     meters: Meters = field(default_factory=Meters)
 
 
+class Background:
+    """How loud the room is when nobody speaks.
+
+    The VAD costs more than the wake word, and an idle assistant hears an empty room most of the time: a chunk
+    that is no louder than the room needs no VAD while no command is awaited.
+    """
+
+    def __init__(self) -> None:
+        self._loudness = 1.0
+
+    def is_all(self, loudness: float) -> bool:
+        """Whether there is nothing but the room in a chunk of this *loudness* (0–1)."""
+        self._loudness = max(QUIETEST, min(loudness, self._loudness * BACKGROUND_RISE))
+        return loudness <= self._loudness * BACKGROUND_FACTOR
+
+
 class Listener:
     """The audio thread.
 
@@ -160,6 +185,7 @@ class Listener:
         self._cut_from = 0
         self._in_same_breath = False
         self._woken = False
+        self._background = Background()
         self._probabilities: deque[float] = deque(maxlen=int(PAUSE_SEARCH_S * PIPELINE_RATE_HZ / CHUNK_SAMPLES))
         """Of the last chunks before the command's origin, while waiting for the wake word."""
 
@@ -238,8 +264,10 @@ class Listener:
     def _hear(self, samples: Samples) -> None:
         ears = self._ears
         ears.ring.write(samples)
-        probability = ears.vad.process(_whole_chunk(samples))
-        ears.meters.level, ears.meters.vad = level(samples), probability
+        loudness = level(samples)
+        is_background = self._background.is_all(loudness) and self._mode is not Mode.COMMAND
+        probability = 0.0 if is_background else ears.vad.process(_whole_chunk(samples))
+        ears.meters.level, ears.meters.vad = loudness, probability
         if self._mode is Mode.WAKE:
             self._probabilities.append(probability)
             wake = ears.wakeword.process(samples)
