@@ -34,7 +34,7 @@ fix: setup ## format, repair what lint can repair, regenerate the references
 	@$(BIN)/python -m ruff check --fix $(PYTHON_FILES)
 	@$(BIN)/python scripts/reference.py
 
-bench: kit ## measure this machine: latency, speech to text, wake word
+bench: kit ## measure this machine: latency, wake word, the cost of listening
 	@$(BIN)/heisenberg bench all
 
 clean: ## remove caches and build outputs (.venv and the models stay)
