@@ -303,9 +303,11 @@ def _output(config: Config, output: str, meters: Meters, listens: bool) -> Audio
         return _speakers(config, meters)
     if listens:
         try:
-            return BothOutputs(WavOutput(output), _speakers(config, meters))
+            speakers = _speakers(config, meters)
         except AudioError as exc:
             log.warning("%s", exc)
+        else:
+            return BothOutputs(WavOutput(output), speakers)
     return WavOutput(output, paced=True)
 
 

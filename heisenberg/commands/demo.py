@@ -24,7 +24,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def execute(args: argparse.Namespace, config: "Config") -> int:
     """Ask, show, and say where the files are."""
-    args.folder.mkdir(parents=True, exist_ok=True)
+    from heisenberg.core.errors import SinkError
+
+    try:
+        args.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        reason = exc.strerror or exc
+        raise SinkError(f"{args.folder} cannot be made: {reason}. Choose another folder with --folder.") from exc
     return asyncio.run(_demo(args, config))
 
 
