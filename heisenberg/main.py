@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,7 @@ from heisenberg.core.errors import AudioError
 from heisenberg.core.events import LlmComplete, VisualUpdated
 from heisenberg.core.stages import Answer, AudioOutput, AudioSource, LeaseService, ServiceLease, Sink, VadEngine, Voice
 from heisenberg.llm.brain import SchemaBrain
+from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.history import History
 from heisenberg.orchestrator.listener import Ears, Listener
 from heisenberg.orchestrator.session import Bounds, Session, Tally
@@ -197,16 +200,15 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
     meters = Meters()
     async with AsyncExitStack() as stack:
         # Whatever can be wrong with files and devices is found before seconds are spent on models.
-        source = None if options.input == "none" else open_source(config, options)
-        if source is not None:
-            stack.callback(source.close)
+        ears = None if options.input == "none" else _ears(config, options, meters)
+        if ears is not None:
+            stack.callback(ears.source.close)
         output = await stack.enter_async_context(open_output(config, options.output, meters, listens=options.listens))
         stages = await _warm_stages(config, runner, output, stack)
         session = Session(stages, options.sinks, bounds(config), once=options.once)
         await _open_sinks(config, options, meters, session, stack)
-        if source is not None:
-            ears = _ears(config, source, meters)
-            session.hear_from(lambda report: Listener(ears, report, preroll_s=config.audio.preroll_seconds))
+        if ears is not None:
+            session.hear_from(functools.partial(Listener, ears, preroll_s=config.audio.preroll_seconds))
         runner.pool.watch(session.worker_changed)
         stack.callback(runner.pool.unwatch, session.worker_changed)
         await _serve(session, options, stack)
@@ -268,10 +270,10 @@ async def _serve(session: Session, options: RunOptions, stack: AsyncExitStack) -
 
 def _read_questions(session: Session, loop: asyncio.AbstractEventLoop) -> None:
     """A thread, since standard input cannot be waited for on every platform."""
-    with contextlib.suppress(RuntimeError):  # the loop is closed
+    with contextlib.suppress(RuntimeError, CancelledError):  # the loop is closed
         for line in sys.stdin:
             if line.strip():
-                loop.call_soon_threadsafe(session.ask, line.strip())
+                asyncio.run_coroutine_threadsafe(session.ask_in_turn(line.strip()), loop).result()
         loop.call_soon_threadsafe(session.end_input)
 
 
@@ -317,11 +319,13 @@ def _speakers(config: Config, meters: Meters) -> AudioOutput:
     return Speakers(config.audio, meters)
 
 
-def _ears(config: Config, source: AudioSource, meters: Meters) -> Ears:
+def _ears(config: Config, options: RunOptions, meters: Meters) -> Ears:
+    wakeword, endpointer = MicroWakeWordEngine(config.wakeword), CommandEndpointer(config.vad)
     vad: VadEngine = SileroVad() if config.vad.engine == "silero" else WebrtcVad()
     kept_s = config.vad.max_command_seconds + config.vad.no_speech_seconds + RING_MARGIN_S
     ring = SampleRing(int(kept_s * PIPELINE_RATE_HZ))
-    return Ears(source, MicroWakeWordEngine(config.wakeword), vad, CommandEndpointer(config.vad), ring, meters)
+    background = Background(is_used=config.vad.engine == "silero")
+    return Ears(open_source(config, options), wakeword, vad, endpointer, ring, background, meters)
 
 
 def bounds(config: Config) -> Bounds:

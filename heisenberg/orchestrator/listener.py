@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -28,36 +28,13 @@ from heisenberg.core.stages import (
     VadEngine,
     WakewordEngine,
 )
+from heisenberg.orchestrator.background import Background
+from heisenberg.orchestrator.cut import PAUSE_SEARCH_CHUNKS, cut
 
 log = logging.getLogger(__name__)
 
-WAKE_PHRASE_S = 1.5
-"""How far before its detection a wake phrase may begin. A command in the same breath is cut from there."""
-
-SAME_BREATH_S = 0.06
-"""A command that begins within this time of the detection was under way by then."""
-
-PAUSE_SEARCH_S = 0.45
-"""So long before the detection the phrase may have ended; a pause between it and the command is looked for there."""
-
-PAUSE_PREROLL_S = 0.15
-"""So much of that pause stays before the command."""
-
-PAUSE_PROBABILITY = 0.35
-PAUSE_CHUNKS = 2
-"""A pause is at least so many chunks in a row (64 ms) below that speech probability."""
-
 FEED_SAMPLES = 8 * CHUNK_SAMPLES
 """While a command is spoken it is handed on in blocks of about a quarter of a second."""
-
-BACKGROUND_FACTOR = 1.6
-"""A chunk up to 4 dB louder than the quietest lately is the room's own noise; speech rises far above it."""
-
-QUIETEST = 1e-4
-"""−80 dB of full scale; digital silence must not make everything else loud for ever."""
-
-BACKGROUND_RISE = 1.01
-"""How fast a room may grow louder, for each chunk: three times louder is the new background after 3.5 s."""
 
 STOP_TIMEOUT_S = 3.0
 
@@ -143,23 +120,8 @@ class Ears:
     vad: VadEngine
     endpointer: Endpointer
     ring: SampleRing
+    background: Background = field(default_factory=Background)
     meters: Meters = field(default_factory=Meters)
-
-
-class Background:
-    """How loud the room is when nobody speaks.
-
-    The VAD costs more than the wake word, and an idle assistant hears an empty room most of the time: a chunk
-    that is no louder than the room needs no VAD while no command is awaited.
-    """
-
-    def __init__(self) -> None:
-        self._loudness = 1.0
-
-    def is_all(self, loudness: float) -> bool:
-        """Whether there is nothing but the room in a chunk of this *loudness* (0–1)."""
-        self._loudness = max(QUIETEST, min(loudness, self._loudness * BACKGROUND_RISE))
-        return loudness <= self._loudness * BACKGROUND_FACTOR
 
 
 class Listener:
@@ -183,11 +145,10 @@ class Listener:
         self._origin = 0
         self._fed_to: int | None = None
         self._cut_from = 0
-        self._in_same_breath = False
+        self._has_wake_phrase = False
         self._woken = False
-        self._background = Background()
-        self._probabilities: deque[float] = deque(maxlen=int(PAUSE_SEARCH_S * PIPELINE_RATE_HZ / CHUNK_SAMPLES))
-        """Of the last chunks before the command's origin, while waiting for the wake word."""
+        self._probabilities: deque[float | None] = deque(maxlen=PAUSE_SEARCH_CHUNKS)
+        """Of speech in the last chunks before the detection; None where the VAD was not asked."""
 
     def start(self) -> None:
         """Begin to listen for the wake word."""
@@ -256,6 +217,7 @@ class Listener:
     def _enter(self, mode: Mode) -> None:
         if mode is Mode.WAKE and self._mode is not Mode.WAKE:
             self._ears.wakeword.reset()
+            self._ears.vad.reset()
             self._probabilities.clear()
         if mode is Mode.COMMAND:
             self._begin_command(woken=False)
@@ -265,11 +227,11 @@ class Listener:
         ears = self._ears
         ears.ring.write(samples)
         loudness = level(samples)
-        is_background = self._background.is_all(loudness) and self._mode is not Mode.COMMAND
-        probability = 0.0 if is_background else ears.vad.process(_whole_chunk(samples))
+        is_alone = ears.background.is_alone(loudness) and self._mode is not Mode.COMMAND
+        probability = 0.0 if is_alone else ears.vad.process(_whole_chunk(samples))
         ears.meters.level, ears.meters.vad = loudness, probability
         if self._mode is Mode.WAKE:
-            self._probabilities.append(probability)
+            self._probabilities.append(None if is_alone else probability)
             wake = ears.wakeword.process(samples)
             if wake is not None:
                 self._mode = Mode.COMMAND
@@ -291,20 +253,11 @@ class Listener:
         self._woken = woken
 
     def _start_speech(self, said: CommandStarted) -> None:
-        self._cut_from, self._in_same_breath = self._cut(said.at_seconds)
+        start_s = said.at_seconds
+        begins_s, self._has_wake_phrase = cut(start_s, self._probabilities if self._woken else None, self._preroll_s)
+        self._cut_from = max(0, self._origin + _samples(begins_s))
         self._fed_to = self._cut_from
         self._report(CommandBegan())
-
-    def _cut(self, start_seconds: float) -> tuple[int, bool]:
-        """Where the command's audio begins, and whether the wake phrase is in it."""
-        if self._woken and start_seconds < SAME_BREATH_S:
-            pause_s = _pause_before_now(self._probabilities)
-            if pause_s is None:
-                return max(0, self._origin - _samples(WAKE_PHRASE_S)), True
-            return max(0, self._origin - _samples(pause_s)), False
-        # Never reach back over the wake phrase, whose end sounds like speech, too.
-        earliest = self._origin if self._woken else 0
-        return max(earliest, self._origin + _samples(start_seconds - self._preroll_s)), False
 
     def _feed(self) -> None:
         if self._fed_to is not None and self._ears.ring.written - self._fed_to >= FEED_SAMPLES:
@@ -316,10 +269,9 @@ class Listener:
         has_speech = end.reason is not EndReason.NO_SPEECH and end.end_seconds > end.start_seconds
         samples: Samples = np.zeros(0, dtype=np.int16)
         if has_speech:
-            start, self._in_same_breath = self._cut(end.start_seconds)
             # A little of the silence stays: Whisper wants to hear that the last word ends.
             stop = min(self._ears.ring.written, self._origin + _samples(end.end_seconds + 0.2))
-            samples = self._ears.ring.read_range(start, stop)
+            samples = self._ears.ring.read_range(self._cut_from, stop)
         waited = (self._ears.ring.written - self._origin) / PIPELINE_RATE_HZ - end.end_seconds
         self._report(
             CommandDone(
@@ -327,7 +279,7 @@ class Listener:
                 samples,
                 end.end_seconds - end.start_seconds if has_speech else 0.0,
                 max(0.0, waited),
-                self._in_same_breath and has_speech,
+                self._has_wake_phrase and has_speech,
             )
         )
 
@@ -347,27 +299,6 @@ class Listener:
 
 def _samples(seconds: float) -> int:
     return int(seconds * PIPELINE_RATE_HZ)
-
-
-def _pause_before_now(probabilities: Sequence[float]) -> float | None:
-    """How many seconds ago the last pause in *probabilities* (one per chunk) was about to end; None if there is none.
-
-    The pause lies between the wake phrase and a command that was already under way when the phrase was noticed.
-    """
-    quiet = 0
-    for chunks_ago, probability in enumerate(reversed(probabilities)):
-        if probability < PAUSE_PROBABILITY:
-            quiet += 1
-        elif quiet >= PAUSE_CHUNKS:
-            return _pause_cut_s(chunks_ago - quiet, quiet)
-        else:
-            quiet = 0
-    return _pause_cut_s(len(probabilities) - quiet, quiet) if quiet >= PAUSE_CHUNKS else None
-
-
-def _pause_cut_s(ended_chunks_ago: int, chunks: int) -> float:
-    chunk_s = CHUNK_SAMPLES / PIPELINE_RATE_HZ
-    return ended_chunks_ago * chunk_s + min(chunks * chunk_s, PAUSE_PREROLL_S)
 
 
 def _whole_chunk(samples: Samples) -> Samples:

@@ -41,6 +41,11 @@ from heisenberg.orchestrator.work import Stages, TurnWork
 log = logging.getLogger(__name__)
 
 INBOX_SIZE = 512
+"""Beyond this many waiting items, sound and typed questions are dropped; what ends or decides something never is."""
+
+MAX_QUESTIONS = 32
+"""Typed questions that may wait."""
+
 CANCEL_BOUND_S = 3.0
 
 Item = heard.Report | Message
@@ -93,8 +98,10 @@ class Session:
         self._sinks = list(sinks)
         self._bounds = bounds
         self._once = once
-        self._inbox: asyncio.Queue[Item] = asyncio.Queue(INBOX_SIZE)
-        self._questions: deque[states.TextAsked] = deque(maxlen=INBOX_SIZE)
+        self._inbox: asyncio.Queue[Item] = asyncio.Queue()
+        self._questions: deque[states.TextAsked] = deque()
+        self._may_ask = asyncio.Event()
+        self._may_ask.set()
         self._now = Assistant()
         self._listener: Listener | None = None
         self._work: TurnWork | None = None
@@ -118,12 +125,18 @@ class Session:
         """Answer a typed question, as soon as no turn is under way."""
         self._put(states.TextAsked(text))
 
+    async def ask_in_turn(self, text: str) -> None:
+        """Answer a typed question; returns when there is room for the next one."""
+        await self._may_ask.wait()
+        self.ask(text)
+
     def end_input(self) -> None:
         """No more questions come; the session ends after the current turn."""
         self._put(heard.InputEnded())
 
     def end(self) -> None:
         """End in good order: drop the current turn, take no more input."""
+        self._questions.clear()
         self.end_input()
         self.stop_turn()
 
@@ -177,10 +190,11 @@ class Session:
             self._loop.call_soon_threadsafe(self._put, report)
 
     def _put(self, item: Item) -> None:
-        try:
-            self._inbox.put_nowait(item)
-        except asyncio.QueueFull:
+        is_lossy = isinstance(item, heard.CommandHeard | heard.CommandBegan | states.TextAsked)
+        if is_lossy and self._inbox.qsize() >= INBOX_SIZE:
             log.error("the inbox is full; dropped %s", type(item).__name__)
+            return
+        self._inbox.put_nowait(item)
 
     def _is_done(self) -> bool:
         if self._failure is not None:
@@ -193,6 +207,7 @@ class Session:
 
     async def _handle_next(self) -> None:
         if self._now.state is State.IDLE and self._inbox.empty() and self._questions:
+            self._may_ask.set()
             await self._step(self._questions.popleft())
         else:
             await self._handle(await self._inbox.get())
@@ -201,6 +216,8 @@ class Session:
         match item:
             case states.TextAsked():
                 self._questions.append(item)  # its turn comes when no other is under way
+                if len(self._questions) >= MAX_QUESTIONS:
+                    self._may_ask.clear()
             case heard.WakeHeard(name, score, audio_at):
                 await self._step(states.Woke(name, score, audio_at))
             case heard.CommandBegan():

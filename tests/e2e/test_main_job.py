@@ -11,6 +11,7 @@ from pythonosc.osc_message import OscMessage
 
 from tests import speech
 from tests.e2e.program import Finished, heisenberg, osc_receiver, run_file
+from tests.osc_decoder import decode_message
 from tests.word_errors import mistakes, word_error_rate
 
 pytestmark = pytest.mark.e2e
@@ -70,8 +71,10 @@ def test_a_spoken_question_becomes_speech_and_osc(
     phrase_end = 1.0 + len(phrase) / speech.RATE_HZ
     assert phrase_end - 0.3 <= run.values("wakeword_detected", "audio_at")[0] <= phrase_end + WAKE_WITHIN_S
     # Visuals at a real socket.
-    received = [OscMessage(datagram) for datagram in osc.datagrams]
-    by_address = {message.address: message.params for message in received}
+    received = [decode_message(datagram) for datagram in osc.datagrams]
+    theirs = [OscMessage(datagram) for datagram in osc.datagrams]
+    assert [(address, values) for address, _, values in received] == [(m.address, m.params) for m in theirs]
+    by_address = {address: values for address, _, values in received}
     visual = json.loads(by_address["/visual/json"][0])
     assert set(visual) == {"prompt", "mood", "intensity"}
     assert by_address["/visual/prompt"] == [visual["prompt"]]
@@ -126,13 +129,15 @@ def test_speech_without_the_wake_word_noise_and_silence_are_no_turn(tmp_path: Pa
 
 
 def test_the_wake_word_and_then_nothing_is_no_speech(tmp_path: Path) -> None:
-    """Nothing said within the bound: dropped with its reason, and idle again."""
-    sound = speech.join(speech.silence(1.0), speech.say("Hey Jarvis."), speech.silence(8.0))
+    """Nothing said within the bound (5 s): dropped with its reason; idle again, it hears the next wake word."""
+    phrase = speech.say("Hey Jarvis.")
+    sound = speech.join(speech.silence(1.0), phrase, speech.silence(5.7), phrase, speech.silence(6.0))
 
-    run = run_file(speech.write_wav(tmp_path / "nothing.wav", sound), tmp_path, "--once")
+    run = run_file(speech.write_wav(tmp_path / "nothing.wav", sound), tmp_path)
 
-    assert run.values("turn_dropped", "reason") == ["no_speech"]
-    assert run.values("state_changed", "state") == ["idle", "listening", "idle"]
+    assert run.values("turn_dropped", "reason") == ["no_speech", "no_speech"]
+    assert run.values("state_changed", "state") == ["idle", "listening", "idle", "listening", "idle"]
+    assert run.of("transcription_final") == []
     assert run.status == 0
 
 
@@ -161,14 +166,22 @@ def test_a_command_is_heard_whole_after_any_pause(tmp_path: Path, pause_s: float
     assert run.status == 0
 
 
-def test_two_commands_are_two_turns_and_the_second_knows_the_first(tmp_path: Path) -> None:
-    """Both in one file, read as fast as possible: the file waits while the first answer is spoken."""
-    first = speech.join(speech.say("Hey Jarvis."), speech.silence(0.3), speech.say("My name is Robert."))
-    second = speech.join(speech.say("Hey Jarvis."), speech.silence(0.3), speech.say("What is the capital of Spain?"))
-    sound = scene(first, speech.silence(2.0), second)
+@pytest.mark.parametrize(("remembered_turns", "knows"), [(6, True), (0, False)])
+def test_two_commands_are_two_turns_and_the_second_knows_the_first(
+    tmp_path: Path, remembered_turns: int, knows: bool
+) -> None:
+    """Both in one file, read as fast as possible: the file waits while the first answer is spoken.
 
-    run = run_file(speech.write_wav(tmp_path / "two.wav", sound), tmp_path)
+    The name can only come from the first turn: without a history, the same question is answered without it.
+    """
+    first = speech.join(speech.say("Hey Jarvis."), speech.silence(0.3), speech.say("My name is Robert."))
+    second = speech.join(speech.say("Hey Jarvis."), speech.silence(0.3), speech.say("What is my name?"))
+    sound = scene(first, speech.silence(2.0), second)
+    settings = ["llm.temperature=0", f"llm.history_turns={remembered_turns}"]
+
+    run = run_file(speech.write_wav(tmp_path / "two.wav", sound), tmp_path, settings=settings)
 
     assert run.values("turn_completed", "turn") == [1, 2]
     assert run.status == 0
-    assert "Robert" in run.values("transcription_final", "text")[0]
+    assert run.values("transcription_final", "text") == ["My name is Robert.", "What is my name?"]
+    assert ("Robert" in run.values("llm_complete", "text")[1]) == knows
