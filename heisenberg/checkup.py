@@ -1,7 +1,15 @@
-"""What ``heisenberg doctor`` examines. Beside ``main.py``, since it looks at every part; it starts no model."""
+"""What ``heisenberg doctor`` examines. Beside ``main.py``, since it looks at every part.
+
+It starts no child process of ours and opens no device. Libraries that may be missing or broken are imported by the
+check that is about them, so that the others still report.
+"""
 
 import asyncio
+import errno
+import importlib
 import importlib.util
+import ipaddress
+import logging
 import platform
 import shutil
 import socket
@@ -10,15 +18,22 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from heisenberg.audio.devices import list_devices
 from heisenberg.core.config import Config
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.runner import engines
+from heisenberg.runner.catalog.kits import KNOWN_MODELS, Kind
 from heisenberg.runner.catalog.store import Store
+from heisenberg.runner.ready import wyoming_is_ready
+from heisenberg.runner.supervisor.process import Address
+
+log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 5.0
 SMALLEST_DISK_BYTES = 1_000_000_000
+REINSTALL = "Run rm -rf .venv, then make setup."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,8 @@ class Finding:
 async def examine(config: Config) -> list[Finding]:
     """Run every check; none takes longer than a few seconds, and none raises."""
     checks: tuple[Callable[[Config], Iterator[Finding]], ...] = (
-        _python, _packages, _devices, _permissions, _models, _language_model, _voice, _targets, _disk,
+        _python, _packages, _devices, _permissions, _audio_files, _wake_words, _voice_activity, _models,
+        _language_model, _speech_services, _voice, _osc_targets, _disk,
     )  # fmt: skip
     findings: list[Finding] = []
     for check in checks:
@@ -45,10 +61,27 @@ async def examine(config: Config) -> list[Finding]:
 
 
 def _examined(check: Callable[[Config], Iterator[Finding]], config: Config) -> list[Finding]:
+    """The findings of *check*; one that cannot be made is a finding, too."""
+    findings: list[Finding] = []
+    name = check.__name__.strip("_").replace("_", " ")
     try:
-        return list(check(config))
-    except HeisenbergError as exc:
-        return [Finding(check.__name__.strip("_").replace("_", " "), "failed", exc.message)]
+        findings.extend(check(config))
+    except Exception as exc:
+        log.debug("the check of %s failed", name, exc_info=True)
+        findings.append(
+            Finding(
+                name,
+                "failed",
+                f"cannot be examined: {_reason(exc)}",
+                "Run heisenberg doctor --log-level debug for the whole story.",
+            )
+        )
+    return findings
+
+
+def _reason(exc: Exception) -> str:
+    """*exc* as a part of a line."""
+    return " ".join(str(exc).split()) or type(exc).__name__
 
 
 def _python(config: Config) -> Iterator[Finding]:
@@ -72,7 +105,7 @@ def _devices(config: Config) -> Iterator[Finding]:
     except HeisenbergError as exc:
         yield Finding("PortAudio", "failed", exc.message, "WAV files work without it.")
         return
-    yield Finding("PortAudio", "ok", f"{len(devices)} devices")
+    yield Finding("PortAudio", "ok", f"{len(devices)} device{'' if len(devices) == 1 else 's'}")
     for kind, wanted, usable in (
         ("microphone", config.audio.input_device, [d for d in devices if d.input_channels]),
         ("speakers", config.audio.output_device, [d for d in devices if d.output_channels]),
@@ -99,23 +132,77 @@ def _permissions(config: Config) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _audio_files(config: Config) -> Iterator[Finding]:
+    try:
+        soundfile = importlib.import_module("soundfile")
+    except (ImportError, OSError) as exc:  # OSError: libsndfile is missing
+        yield Finding(
+            "audio files", "failed", f"libsndfile cannot be loaded: {_reason(exc)}",
+            "Run .venv/bin/pip install --force-reinstall soundfile, or install libsndfile "
+            "(apt install libsndfile1, brew install libsndfile).",
+        )  # fmt: skip
+        return
+    yield Finding("audio files", "ok", f"libsndfile {soundfile.__libsndfile_version__}")
+
+
+def _wake_words(config: Config) -> Iterator[Finding]:
+    try:
+        from heisenberg.wakeword import phrases
+
+        loaded = phrases.load(config.wakeword)
+    except HeisenbergError as exc:
+        yield Finding("wake words", "failed", exc.message, "Correct wakeword.words and wakeword.thresholds.")
+        return
+    except (ImportError, OSError) as exc:
+        yield Finding("wake words", "failed", f"pymicro-wakeword cannot be loaded: {_reason(exc)}", REINSTALL)
+        return
+    for phrase in loaded:
+        phrase.model.close()
+    found = ", ".join(f"{phrase.name} (from {phrase.threshold:.2f})" for phrase in loaded)
+    yield Finding("wake words", "ok", found)
+
+
+def _voice_activity(config: Config) -> Iterator[Finding]:
+    engine = config.vad.engine
+    other = "webrtc" if engine == "silero" else "silero"
+    try:
+        module = importlib.import_module(f"heisenberg.vad.{engine}")
+        (module.SileroVad if engine == "silero" else module.WebrtcVad)()
+    except (HeisenbergError, ImportError) as exc:
+        yield Finding("voice activity", "failed", _reason(exc), f'{REINSTALL} Or set vad.engine = "{other}".')
+    else:
+        yield Finding("voice activity", "ok", engine)
+
+
 def _models(config: Config) -> Iterator[Finding]:
     store = Store(config.models.folder)
-    wanted = {"speech to text": config.stt.model} if config.stt.engine == "whisper" else {}
-    wanted |= {"language model": config.llm.model} if not config.llm.url else {}
-    wanted |= {"voice": config.tts.voice} if config.tts.engine == "piper" else {}
-    for role, name in wanted.items():
-        try:
-            yield Finding(role, "ok", f"{name} in {store.find(name).path}")
-        except HeisenbergError as exc:
-            yield Finding(role, "failed", exc.message, f"heisenberg models pull {name}")
+    if config.stt.engine == "whisper":
+        yield _model(store, "speech to text", "stt", "stt.model", config.stt.model)
+    if not config.llm.url:
+        yield _model(store, "language model", "llm", "llm.model", config.llm.model)
+    if config.tts.engine == "piper":
+        yield _model(store, "voice", "tts", "tts.voice", config.tts.voice)
+
+
+def _model(store: Store, role: str, kind: Kind, key: str, name: str) -> Finding:
+    try:
+        return Finding(role, "ok", f"{name} in {store.find(name, kind).path}")
+    except HeisenbergError as exc:
+        known = KNOWN_MODELS.get(name)
+        fits = known is not None and known.kind == kind
+        remedy = f"Run heisenberg models pull {name}." if fits else f"See heisenberg models list, and correct {key}."
+        return Finding(role, "failed", exc.message, remedy)
 
 
 def _language_model(config: Config) -> Iterator[Finding]:
     if config.llm.url:
         yield _reachable("language model server", config.llm.url)
         return
-    program = engines.find_llama_server(config.llm.server_path)
+    try:
+        program = engines.find_llama_server(config.llm.server_path)
+    except HeisenbergError as exc:
+        yield Finding("llama-server", "failed", exc.message, "Correct llm.server_path, or leave it empty.")
+        return
     if program is not None:
         yield Finding("llama-server", "ok", f"{program}, {_llama_build(str(program))}")
     elif engines.has_embedded_llama():
@@ -139,12 +226,25 @@ def _llama_build(program: str) -> str:
 
 
 def _reachable(name: str, url: str) -> Finding:
-    host, _, port = url.split("://")[-1].split("/")[0].rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=PROBE_TIMEOUT_S):
-            return Finding(name, "ok", f"{url} answers")
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        with socket.create_connection((parts.hostname or "", port), timeout=PROBE_TIMEOUT_S):
+            return Finding(name, "ok", f"{url} accepts connections")
     except (OSError, ValueError) as exc:
-        return Finding(name, "failed", f"{url}: {exc}", "Start the server, or correct the address.")
+        return Finding(name, "failed", f"{url}: {_reason(exc)}", "Start the server, or correct llm.url.")
+
+
+def _speech_services(config: Config) -> Iterator[Finding]:
+    for key, section in (("stt", config.stt), ("tts", config.tts)):
+        if section.engine != "wyoming":
+            continue
+        name = f"{key} service"
+        if asyncio.run(wyoming_is_ready(Address(section.url))):
+            yield Finding(name, "ok", f"{section.url} answers")
+        else:
+            found = f"no Wyoming service answers at {section.url}" if section.url else f"{key}.url is empty"
+            yield Finding(name, "failed", found, f'Start the service, or set {key}.url, as in "tcp://127.0.0.1:10300".')
 
 
 def _voice(config: Config) -> Iterator[Finding]:
@@ -158,23 +258,60 @@ def _voice(config: Config) -> Iterator[Finding]:
         yield Finding("fallback voice", status, "espeak-ng is not installed", f"{remedy} (needed for French).")
 
 
-def _targets(config: Config) -> Iterator[Finding]:
+def _osc_targets(config: Config) -> Iterator[Finding]:
+    if not config.osc.targets:
+        yield Finding("OSC targets", "ok", "none: osc.targets is empty, nothing is sent")
     for target in config.osc.targets:
-        host, _, port = target.rpartition(":")
+        yield _osc_target(target)
+
+
+def _osc_target(target: str) -> Finding:
+    from heisenberg.sinks.targets import look_up, parse
+
+    name = f"OSC target {target}"
+    try:
+        host, port = parse(target)
+        family, address = look_up(host, port)
+    except (HeisenbergError, OSError, UnicodeError) as exc:
+        return Finding(name, "failed", _reason(exc), "Correct osc.targets, or use a numeric address.")
+    if not _is_this_machine(family, address):
+        return Finding(name, "ok", f"{address[0]}, not this machine (UDP: nobody can tell from here if it listens)")
+    return Finding(name, "ok", _receiver(family, address))
+
+
+def _is_this_machine(family: int, address: tuple[str, int]) -> bool:
+    """Whether what is sent to *address* stays here. Sends nothing."""
+    if ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
+        return True
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
-        except (OSError, ValueError) as exc:
-            yield Finding(f"OSC target {target}", "failed", str(exc), "Correct osc.targets, or use a numeric address.")
-            continue
-        yield Finding(
-            f"OSC target {target}", "ok", f"resolves to {found[0][4][0]} (UDP: nobody can tell if it listens)"
-        )
+            probe.connect(address)
+        except OSError:  # no way there; or a broadcast address, which is not one machine
+            return False
+        return str(probe.getsockname()[0]) == address[0]
+
+
+def _receiver(family: int, address: tuple[str, int]) -> str:
+    """Who has the UDP port *address*: it can be bound if nobody does."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        if sys.platform == "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        try:
+            probe.bind(address)
+        except OSError as exc:
+            taken = exc.errno == errno.EADDRINUSE
+            return "a program listens there" if taken else f"cannot tell who listens there: {_reason(exc)}"
+    return "nobody listens there yet; start TouchDesigner, or heisenberg osc monitor"
 
 
 def _disk(config: Config) -> Iterator[Finding]:
     folder = Store(config.models.folder).folder
     existing = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
-    free = shutil.disk_usage(existing).free
+    try:
+        free = shutil.disk_usage(existing).free
+    except OSError as exc:
+        yield Finding("disk", "warning", f"{folder}: {_reason(exc)}", "Make the folder readable, or set models.folder.")
+        return
     found = f"{free / 1e9:.1f} GB free for {folder}"
     if free < SMALLEST_DISK_BYTES:
         yield Finding("disk", "warning", found, "Free some space, or set models.folder.")
