@@ -9,6 +9,7 @@ import json
 import logging
 import logging.handlers
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 FILE_BYTES = 2_000_000
 FILES_KEPT = 5
+WAITING_RECORDS = 1000
+CLOSE_TIMEOUT_SECONDS = 1.0
+"""How long the last records may take at the end."""
 
 _turn: ContextVar[int] = ContextVar("heisenberg_turn", default=0)
 
@@ -137,7 +141,7 @@ def configure(
     root.setLevel(max(threshold, logging.WARNING))
     for ours in _our_loggers():
         ours.setLevel(threshold)
-    _attach(root, _stream_handler(stream or sys.stderr, on_terminal or level), "stream")
+    _attach(root, _unblocked(_stream_handler(stream or sys.stderr, on_terminal or level)), "stream")
     if file != "none":
         _attach_file(root, Path(file).expanduser() if file else default_file())
     logging.captureWarnings(True)
@@ -174,7 +178,7 @@ def _attach(root: logging.Logger, handler: logging.Handler, name: str) -> None:
     root.addHandler(handler)
 
 
-def _stream_handler(stream: TextIO, on_terminal: str) -> logging.Handler:
+def _stream_handler(stream: TextIO, on_terminal: str) -> "logging.StreamHandler[TextIO]":
     handler = logging.StreamHandler(stream)
     if stream.isatty():
         handler.setLevel(on_terminal.upper())
@@ -183,6 +187,52 @@ def _stream_handler(stream: TextIO, on_terminal: str) -> logging.Handler:
     else:
         handler.setFormatter(JsonFormatter())
     return handler
+
+
+class _Unblocked(logging.Handler):
+    """Hands records to *handler* on a thread of its own.
+
+    Whoever should read our standard error may not: a full pipe or a stopped terminal must stop neither the event
+    loop nor the audio thread. Beyond :data:`WAITING_RECORDS` the newest records are dropped, and counted.
+    """
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__(handler.level)
+        self._handler = handler
+        self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(WAITING_RECORDS)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self._dropped:
+                lost = logging.makeLogRecord({"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"})
+                lost.msg = f"{self._dropped} log records were dropped: nobody reads them."
+                self._records.put_nowait(lost)
+                self._dropped = 0
+            self._records.put_nowait(record)
+        except queue.Full:
+            self._dropped += 1
+
+    def close(self) -> None:
+        with contextlib.suppress(queue.Full):  # nobody reads; the thread ends with the process
+            self._records.put(None, timeout=CLOSE_TIMEOUT_SECONDS)
+            self._thread.join(CLOSE_TIMEOUT_SECONDS)
+        super().close()
+
+    def _work(self) -> None:
+        while (record := self._records.get()) is not None:
+            self._handler.handle(record)
+
+
+def _unblocked(handler: "logging.StreamHandler[TextIO]") -> logging.Handler:
+    """*handler*, on a thread if its stream is a real one; memory cannot block."""
+    try:
+        handler.stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return handler
+    return _Unblocked(handler)
 
 
 def _attach_file(root: logging.Logger, path: Path) -> None:

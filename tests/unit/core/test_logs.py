@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -225,3 +226,31 @@ def test_a_full_disk_is_reported_once(tmp_path: Path, capsys: pytest.CaptureFixt
     log.info("two")
 
     assert 1 == capsys.readouterr().err.count("Cannot write the log file")
+
+
+def test_a_reader_that_does_not_read_blocks_nobody() -> None:
+    """Given a pipe that is full; result: logging returns, and when the reader is back, it hears of the loss."""
+    reading, writing = os.pipe()
+    received: list[bytes] = []
+    with os.fdopen(writing, "w") as pipe, os.fdopen(reading, "rb") as reader:
+        logs.configure("info", "none", pipe)
+        for _ in range(3 * logs.WAITING_RECORDS):
+            logging.getLogger("heisenberg.test").info("x" * 200)
+        has_read_some = threading.Event()
+
+        def read() -> None:
+            for line in reader:
+                received.append(line)
+                if len(received) == logs.WAITING_RECORDS:
+                    has_read_some.set()
+
+        drain = threading.Thread(target=read)
+        drain.start()
+        assert has_read_some.wait(10)
+        logging.getLogger("heisenberg.test").info("is anybody there?")
+        logs.reset()
+        pipe.close()
+        drain.join()
+
+    assert b"records were dropped" in received[-2]
+    assert b"is anybody there?" in received[-1]
