@@ -13,7 +13,7 @@ help: ## list what can be made
 setup: system ## create .venv and install everything Heisenberg needs (the second time: nothing)
 	@scripts/setup.sh
 
-kit: setup ## fetch the models of the starter kit, about 380 MB (the second time: nothing)
+kit: setup ## fetch the models of the starter kit, about 355 MB (the second time: nothing)
 	@$(BIN)/heisenberg models pull starter
 
 demo: kit ## the whole pipeline on a spoken question, offline, with a timeline
