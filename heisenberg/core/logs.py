@@ -196,7 +196,7 @@ class _Unblocked(logging.Handler):
     loop nor the audio thread. Beyond :data:`WAITING_RECORDS` the newest records are dropped, and counted.
     """
 
-    def __init__(self, handler: logging.Handler) -> None:
+    def __init__(self, handler: "logging.StreamHandler[TextIO]") -> None:
         super().__init__(handler.level)
         self._handler = handler
         self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(WAITING_RECORDS)
@@ -222,8 +222,18 @@ class _Unblocked(logging.Handler):
         super().close()
 
     def _work(self) -> None:
+        """Write below the stream's own buffer, whose lock would be held for ever by a write that blocks; Python waits
+        for that lock when it exits."""
+        descriptor = self._handler.stream.fileno()
         while (record := self._records.get()) is not None:
-            self._handler.handle(record)
+            try:
+                line = self._handler.format(record).encode("utf-8", "backslashreplace") + b"\n"
+                while line:
+                    line = line[os.write(descriptor, line) :]
+            except OSError:
+                return  # the reader has left
+            except Exception:  # noqa: BLE001 - a record that cannot be formatted must not end the thread
+                self._handler.handleError(record)
 
 
 def _unblocked(handler: "logging.StreamHandler[TextIO]") -> logging.Handler:
