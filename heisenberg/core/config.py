@@ -8,12 +8,37 @@ this file only says what may be configured.
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+def _with_real_port(target: str) -> str:
+    if not 1 <= int(target.rpartition(":")[2]) <= 65_535:
+        raise ValueError("expected host:port with a port between 1 and 65535")
+    return target
+
+
+def _is_wyoming_service(url: str) -> bool:
+    """Whether *url* is ``tcp://host:port`` or ``unix:///path``."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname and parts.port) if parts.scheme == "tcp" else parts.scheme == "unix" and len(parts.path) > 1
+    except ValueError:  # a port that is no number, or half an IPv6 address
+        return False
+
+
+def _is_http_server(url: str) -> bool:
+    """Whether *url* is ``http://host`` or ``https://host``, with a port and a path or without."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:
+        return False
 
 
 class Section(BaseModel):
@@ -78,6 +103,12 @@ class SttConfig(Section):
     partials: bool = Field(True, description="Transcribe while the user speaks, where the CPU allows.")
     timeout_seconds: float = Field(20.0, ge=1, le=300, description="Longest wait for a final transcript.")
 
+    @model_validator(mode="after")
+    def _has_its_service(self) -> "SttConfig":
+        if self.engine == "wyoming" and not _is_wyoming_service(self.url):
+            raise ValueError("stt.engine needs stt.url to be tcp://host:port or unix:///path")
+        return self
+
 
 class LlmConfig(Section):
     """The language model."""
@@ -102,6 +133,14 @@ class LlmConfig(Section):
     history_seconds: Seconds = Field(300.0, description="How long they are remembered.")
     timeout_seconds: float = Field(60.0, ge=1, le=600, description="Longest wait for a whole answer.")
     stall_seconds: float = Field(15.0, ge=1, le=300, description="Longest wait for the next token.")
+
+    @model_validator(mode="after")
+    def _has_its_server(self) -> "LlmConfig":
+        if self.backend == "openai" and not self.url:
+            raise ValueError("llm.backend needs llm.url to be http://host:port or https://host")
+        if self.url and not _is_http_server(self.url):
+            raise ValueError("llm.url must be http://host:port or https://host, or empty")
+        return self
 
 
 class VisualField(Section):
@@ -154,11 +193,17 @@ class TtsConfig(Section):
     speed: float = Field(1.0, ge=0.5, le=2, description="Speaking rate; 1 is the voice's own.")
     timeout_seconds: float = Field(20.0, ge=1, le=300, description="Longest wait for the next stretch of sound.")
 
+    @model_validator(mode="after")
+    def _has_its_service(self) -> "TtsConfig":
+        if self.engine == "wyoming" and not _is_wyoming_service(self.url):
+            raise ValueError("tts.engine needs tts.url to be tcp://host:port or unix:///path")
+        return self
+
 
 class OscConfig(Section):
     """Open Sound Control, for TouchDesigner and others."""
 
-    targets: list[Annotated[str, Field(pattern=r"^\S+:\d{1,5}$")]] = Field(["127.0.0.1:7000"], description="Receivers as host:port; [] sends nothing.")
+    targets: list[Annotated[str, Field(pattern=r"^\S+:\d{1,5}$"), AfterValidator(_with_real_port)]] = Field(["127.0.0.1:7000"], description="Receivers as host:port; [] sends nothing.")
     max_datagram_bytes: int = Field(1400, ge=256, le=8000, description="Largest datagram; 1400 suits a LAN, 8000 loopback.")
     level_rate_hz: float = Field(30.0, ge=0, le=60, description="Level and VAD messages per second; 0 sends none.")
     heartbeat_seconds: float = Field(1.0, ge=0.1, le=60, description="Seconds between heartbeats and snapshots.")

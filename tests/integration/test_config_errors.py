@@ -112,6 +112,33 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
             '(example: ["127.0.0.1:7000"]).',
         ),
         (
+            '[osc]\ntargets = ["127.0.0.1:70000"]',
+            'config.toml: osc.targets[0] is "127.0.0.1:70000"; expected host:port with a port between 1 and 65535.',
+        ),
+        (
+            '[osc]\ntargets = ["127.0.0.1:7000", "touch:0"]',
+            'config.toml: osc.targets[1] is "touch:0"; expected host:port with a port between 1 and 65535.',
+        ),
+        (
+            '[stt]\nengine = "wyoming"',
+            "config.toml: stt.engine needs stt.url to be tcp://host:port or unix:///path: "
+            'stt.engine is "wyoming", stt.url is "" by default.',
+        ),
+        (
+            '[tts]\nengine = "wyoming"\nurl = "tcp://studio"',
+            "config.toml: tts.engine needs tts.url to be tcp://host:port or unix:///path: "
+            'tts.engine is "wyoming", tts.url is "tcp://studio".',
+        ),
+        (
+            '[llm]\nbackend = "openai"',
+            "config.toml: llm.backend needs llm.url to be http://host:port or https://host: "
+            'llm.backend is "openai", llm.url is "" by default.',
+        ),
+        (
+            '[llm]\nurl = "localhost:8080"',
+            'config.toml: llm.url must be http://host:port or https://host, or empty: llm.url is "localhost:8080".',
+        ),
+        (
             '[visual.schema."My Field"]\ntype = "string"',
             'config.toml: visual.schema holds "My Field"; expected names matching ^[a-z][a-z0-9_]{0,31}$.',
         ),
@@ -131,6 +158,47 @@ def test_a_fault_in_the_file_is_one_line(fault: Fault, text: str, line: str) -> 
     error = fault(text)
 
     assert ("config-invalid", 2, line) == (error.code, error.exit_status, error.message)
+
+
+@pytest.mark.parametrize("section", ["stt", "tts"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://host:10300", "host:10300", "tcp://:10300", "tcp://host:x", "tcp://host:99999", "tcp://[::1", "unix://"],
+)
+def test_an_address_where_no_wyoming_service_can_be_is_refused(fault: Fault, section: str, url: str) -> None:
+    error = fault(f'[{section}]\nengine = "wyoming"\nurl = "{url}"')
+
+    assert f'{section}.url is "{url}".' in error.message
+    assert 1 == len(error.message.splitlines())
+
+
+@pytest.mark.parametrize("url", ["https://", "http://:8080", "http://host:x", "ftp://host", "http://[::1"])
+def test_an_address_where_no_language_model_can_be_is_refused(fault: Fault, url: str) -> None:
+    error = fault(f'[llm]\nurl = "{url}"')
+
+    assert f'llm.url is "{url}".' in error.message
+    assert 1 == len(error.message.splitlines())
+
+
+def test_a_password_in_a_bad_address_is_not_shown(fault: Fault) -> None:
+    assert "hunter2" not in fault('[llm]\nurl = "ftp://me:hunter2@host"').message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[stt]\nengine = "wyoming"\nurl = "tcp://studio.local:10300"',
+        '[tts]\nengine = "wyoming"\nurl = "unix:///run/piper.sock"',
+        '[tts]\nengine = "wyoming"\nurl = "tcp://[::1]:10200"',
+        '[llm]\nbackend = "openai"\nurl = "https://me:secret@host/v1"',
+        '[llm]\nurl = "http://[::1]:8080"',
+        '[osc]\ntargets = ["[::1]:1", "touch:65535"]',
+    ],
+)
+def test_every_kind_of_address_is_accepted(text: str, tmp_path: Path) -> None:
+    (tmp_path / "good.toml").write_text(text)
+
+    assert load(tmp_path / "good.toml").config
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ async def test_every_failure_and_warning_has_a_remedy(tmp_path: Path, monkeypatc
         audio={"input_device": "Theremin"},
         wakeword={"words": ["hey_jarvs"]},
         llm={"server_path": NOWHERE},
-        osc={"targets": ["127.0.0.1:99999", "no-such-host.invalid:7000"]},
+        osc={"targets": ["[]:7000", "no-such-host.invalid:7000"]},
         models={"folder": str(tmp_path / "models")},
     )
 
@@ -100,7 +100,7 @@ async def test_every_failure_and_warning_has_a_remedy(tmp_path: Path, monkeypatc
     faults = {finding.name: finding.remedy for finding in findings if finding.status != "ok"}
     assert {
         "microphone", "speakers", "audio files", "wake words", "voice activity", "speech to text", "language model",
-        "voice", "llama-server", "fallback voice", "OSC target 127.0.0.1:99999", "OSC target no-such-host.invalid:7000",
+        "voice", "llama-server", "fallback voice", "OSC target []:7000", "OSC target no-such-host.invalid:7000",
     } <= set(faults)  # fmt: skip
     assert [] == [name for name, remedy in faults.items() if not remedy]
     assert [] == [finding for finding in findings if "\n" in finding.found + finding.remedy]
@@ -116,7 +116,7 @@ async def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(monkeypatch
     assert "disk" in findings
 
 
-@pytest.mark.parametrize("targets", ["[]", '["127.0.0.1:99999"]'])
+@pytest.mark.parametrize("targets", ["[]", '["[]:7000"]'])
 def test_json_parses_and_the_exit_status_tells(
     targets: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,10 +134,10 @@ def test_people_see_the_remedy_below_the_fault(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert 1 == main(["doctor", "--set", 'osc.targets=["127.0.0.1:99999"]'])
+    assert 1 == main(["doctor", "--set", 'osc.targets=["[]:7000"]'])
 
     out = capsys.readouterr().out
-    assert "OSC target 127.0.0.1:99999: " in out
+    assert "OSC target []:7000: " in out
     assert "    → Correct osc.targets" in out
 
 
@@ -278,8 +278,8 @@ async def test_a_language_model_server_is_asked_for_a_connection(
     assert "llm.url" in gone.remedy
 
 
-@pytest.mark.parametrize("url", ["http://no-such-host.invalid/v1", "127.0.0.1", "http://[::1", "http://x:port"])
-async def test_an_address_of_a_server_may_be_anything(url: str) -> None:
+@pytest.mark.parametrize("url", ["http://no-such-host.invalid/v1", "https://no-such-host.invalid"])
+async def test_a_server_that_cannot_be_reached_may_be_anywhere(url: str) -> None:
     found = await find("language model server", config(llm={"url": url}))
 
     assert ("failed", "Start the server, or correct llm.url.") == (found.status, found.remedy)
@@ -302,7 +302,7 @@ async def test_a_wyoming_service_has_to_describe_itself(
 
 
 @pytest.mark.parametrize("key", ["stt", "tts"])
-@pytest.mark.parametrize("url", ["", "nonsense", "tcp://127.0.0.1", "closed"])
+@pytest.mark.parametrize("url", ["unix:///nowhere/at/all", "closed"])
 async def test_a_wyoming_service_that_does_not_answer_is_reported(key: str, url: str) -> None:
     url = f"tcp://127.0.0.1:{closed_port()}" if url == "closed" else url
 
