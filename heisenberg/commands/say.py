@@ -2,12 +2,22 @@
 
 import argparse
 import asyncio
+import codecs
+import contextlib
+import os
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from heisenberg.core.config import Config
+    from heisenberg.sinks.speech import Performance
+
+STANDARD_INPUT = 0
+BLOCK_BYTES = 4096
+MAX_WAITING_BLOCKS = 64
+"""Text that is read ahead of the voice; whoever writes more into our pipe waits."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,27 +42,81 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 
 async def _say(args: argparse.Namespace, config: "Config") -> None:
-    from heisenberg.llm.sentences import SentenceCutter
     from heisenberg.main import Runner, open_output
     from heisenberg.sinks.speech import Performance
 
     async with Runner(config) as runner, open_output(config, args.output) as output:
         performance = Performance(runner.voice(), output, lambda what: None)
-        speaking = asyncio.create_task(performance.run(args.language))
-        cutter = SentenceCutter()
-        async for text in _texts(args.text):
-            for sentence in cutter.feed(text):
-                await performance.say(sentence)
+        bringing = asyncio.create_task(_bring(args.text, performance), name="text")
+        try:
+            await performance.run(args.language)  # a failure is told at once, whatever is still to be read
+            await bringing
+        finally:
+            bringing.cancel()
+            await asyncio.wait({bringing})
+
+
+async def _bring(text: str, performance: "Performance") -> None:
+    """Cut the text into sentences for *performance*; whatever happens, it hears of the end."""
+    from heisenberg.llm.sentences import SentenceCutter
+
+    cutter = SentenceCutter()
+    try:
+        async with contextlib.aclosing(_texts(text)) as texts:
+            async for piece in texts:
+                for sentence in cutter.feed(piece):
+                    await performance.say(sentence)
         for sentence in cutter.flush():
             await performance.say(sentence)
+    finally:
         await performance.end()
-        await speaking
 
 
-async def _texts(text: str) -> AsyncIterator[str]:
-    """The text; or what arrives on standard input, without waiting for whole lines."""
+async def _texts(text: str) -> AsyncGenerator[str, None]:
+    """The text; or what arrives on standard input, without waiting for whole lines. Raises SpeechError."""
     if text != "-":
         yield text
         return
-    while block := await asyncio.to_thread(sys.stdin.readline):
-        yield block
+    decoder = codecs.getincrementaldecoder(getattr(sys.stdin, "encoding", None) or "utf-8")(errors="replace")
+    async with contextlib.aclosing(_blocks(STANDARD_INPUT)) as blocks:
+        async for block in blocks:
+            yield decoder.decode(block)
+    yield decoder.decode(b"", final=True)
+
+
+async def _blocks(descriptor: int) -> AsyncGenerator[bytes, None]:
+    """What arrives at *descriptor*, as it arrives.
+
+    A daemon thread reads: not every platform can wait for standard input in another way, and one that hangs in
+    a silent pipe must not hold up the end of the program.
+    """
+    from heisenberg.core.errors import SpeechError
+
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+    room, is_over = threading.Semaphore(MAX_WAITING_BLOCKS), threading.Event()
+
+    def read() -> None:
+        block: bytes | OSError = b"more"
+        while block and not isinstance(block, OSError):
+            room.acquire()
+            if is_over.is_set():
+                return
+            try:
+                block = os.read(descriptor, BLOCK_BYTES)
+            except OSError as exc:
+                block = exc
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is interested any more
+                loop.call_soon_threadsafe(arrived.put_nowait, block)
+
+    threading.Thread(target=read, name="standard input", daemon=True).start()
+    try:
+        while block := await arrived.get():
+            if isinstance(block, OSError):
+                reason = block.strerror or block
+                raise SpeechError(f"Standard input cannot be read: {reason}. Give the text itself.", code="usage")
+            room.release()
+            yield block
+    finally:
+        is_over.set()
+        room.release()
