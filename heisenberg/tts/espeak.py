@@ -5,6 +5,7 @@ The program is run once per sentence. It is under the GPL and stays a separate p
 
 import asyncio
 import io
+import re
 import shutil
 import wave
 from collections.abc import AsyncGenerator
@@ -15,18 +16,23 @@ from heisenberg.core.errors import SpeechError
 WORDS_PER_MINUTE = 165
 BLOCK_FRAMES = 4096
 
+_LANGUAGE = re.compile(r"(?:.*/)?(?:mb-)?([a-z]{2,3})(?![a-z])", re.IGNORECASE)
+"""Of a voice: ``en`` of ``en-gb+f3``, of ``gmw/en-US`` and of ``mb-en1``."""
+
 
 class EspeakVoice:
     """Text to speech through the espeak-ng program.
 
     Args:
-        voice: an espeak-ng voice such as ``en`` or ``fr``, used where the language is not known.
+        voice: an espeak-ng voice such as ``fr`` or ``en-gb+f3``, for its own language and where none is known.
         speed: 1 is normal.
         timeout_s: longest wait for a sentence, in seconds.
     """
 
     def __init__(self, voice: str, *, speed: float, timeout_s: float) -> None:
         self._voice = voice
+        known = _LANGUAGE.match(voice)
+        self._voice_language = known[1].lower() if known else ""
         self._words_per_minute = round(WORDS_PER_MINUTE * speed)
         self._timeout_s = timeout_s
 
@@ -34,7 +40,7 @@ class EspeakVoice:
         """Stream *text* as sound, spoken in *language*. Raises SpeechError."""
         if not text.strip():
             return  # espeak-ng would give no sound at all, not even an empty file
-        wav = await self._synthesise(text, language or self._voice)
+        wav = await self._synthesise(text, self._voice_for(language))
         try:
             with wave.open(io.BytesIO(wav)) as sound:
                 rate = sound.getframerate()
@@ -47,6 +53,10 @@ class EspeakVoice:
     async def warm_up(self) -> None:
         """See that the program is there. Raises SpeechError."""
         _program()
+
+    def _voice_for(self, language: str | None) -> str:
+        """The configured voice where it speaks *language*, else espeak-ng's own for that."""
+        return self._voice if language is None or language.lower() == self._voice_language else language
 
     async def _synthesise(self, text: str, voice: str) -> bytes:
         process = await asyncio.create_subprocess_exec(

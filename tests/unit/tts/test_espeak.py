@@ -69,3 +69,29 @@ async def test_who_leaves_ends_the_program(espeak_that) -> None:  # type: ignore
     speaking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await speaking
+
+
+@pytest.mark.parametrize(
+    ("configured", "language", "spoken_with"),
+    [
+        ("en-gb+f3", "en", "en-gb+f3"),
+        ("en-gb+f3", None, "en-gb+f3"),
+        ("en-gb+f3", "fr", "fr"),
+        ("gmw/en-US", "en", "gmw/en-US"),
+        ("mb-fr4", "fr", "mb-fr4"),
+        ("en", "en-us", "en-us"),
+        ("English", "fr", "fr"),
+    ],
+)
+async def test_the_configured_voice_speaks_its_own_language(
+    espeak_that,
+    configured: str,
+    language: str | None,
+    spoken_with: str,  # type: ignore[no-untyped-def]
+) -> None:
+    """The session always says what language a reply is in; that must not cost the user the chosen voice."""
+    espeak_that('echo "voice $2" >&2; exit 1')
+    with pytest.raises(SpeechError) as caught:
+        await anext(EspeakVoice(configured, speed=1.0, timeout_s=5).speak("Hello.", language))
+
+    assert f"espeak-ng failed: voice {spoken_with}" == caught.value.message
