@@ -26,9 +26,9 @@ from heisenberg.audio.wavfile import NoOutput, WavOutput, WavSource
 from heisenberg.audio.wavwriter import WavWriter
 from heisenberg.core.audio import PIPELINE_RATE_HZ, AudioChunk, Meters, Samples
 from heisenberg.core.config import Config
-from heisenberg.core.errors import AudioError
+from heisenberg.core.errors import AudioError, ModelNotFound, SpeechError
 from heisenberg.core.events import LlmComplete, VisualUpdated
-from heisenberg.core.stages import Answer, AudioOutput, AudioSource, LeaseService, ServiceLease, Sink, VadEngine, Voice
+from heisenberg.core.stages import Answer, AudioOutput, AudioSource, ServiceLease, Sink, VadEngine, Voice
 from heisenberg.llm.brain import SchemaBrain
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.history import History
@@ -91,6 +91,7 @@ class Runner:
         ledger.sweep()
         self.store = Store(config.models.folder)
         self.pool = Pool(config.runner, ledger, _log_worker)
+        self._warned: set[str] = set()
 
     async def __aenter__(self) -> "Runner":
         return self
@@ -112,26 +113,16 @@ class Runner:
         )
 
     def voice(self) -> Voice:
-        """Text to speech, as configured. Raises ModelNotFound."""
-        tts = self._config.tts
-        espeak = EspeakVoice(self._espeak_voice(), speed=tts.speed, timeout_s=tts.timeout_seconds)
-        match tts.engine:
-            case "none":
-                return SilentVoice()
-            case "espeak":
-                return espeak
-            case "piper":
-                service, languages = self._piper()
-            case "wyoming":
-                service, languages = RemoteService(tts.url).lease, frozenset()
-        voice = WyomingVoice(service, timeout_s=tts.timeout_seconds)
-        return voice if tts.fallback == "none" else FallbackVoice(voice, languages, espeak)
+        """Text to speech, as configured. Raises ModelNotFound if there is no fallback either."""
+        return self._voice(self._config.tts.engine)
 
     def plain_voice(self) -> Voice:
-        """The Piper voice without its random variation, for synthesised questions. Raises ModelNotFound."""
-        service, _ = self._piper()
-        steady = {"noise_scale": 0.0, "noise_w_scale": 0.0}
-        return WyomingVoice(service, timeout_s=self._config.tts.timeout_seconds, context=steady)
+        """The voice that asks synthesised questions: the configured one, but Piper where that is silent.
+
+        Piper then speaks without its random variation. Raises ModelNotFound if there is no fallback either.
+        """
+        engine = self._config.tts.engine
+        return self._voice("piper" if engine == "none" else engine, {"noise_scale": 0.0, "noise_w_scale": 0.0})
 
     def brain(self) -> SchemaBrain:
         """The language model, as configured. Raises ModelNotFound."""
@@ -144,11 +135,38 @@ class Runner:
         path = self.store.find(stt.model, "stt").path
         return self.pool.lane(stt.model, engines.whisper(stt.model, str(path), stt, self._sockets))
 
-    def _piper(self) -> tuple[LeaseService, frozenset[str]]:
+    def _voice(self, engine: str, piper_context: dict[str, float] | None = None) -> Voice:
         tts = self._config.tts
-        onnx = self.store.find(tts.voice, "tts").file(".onnx")
+        espeak = EspeakVoice(self._espeak_voice(), speed=tts.speed, timeout_s=tts.timeout_seconds)
+        match engine:
+            case "none":
+                return SilentVoice()
+            case "espeak":
+                return espeak
+            case "piper":
+                return self._piper(espeak, piper_context)
+        voice = WyomingVoice(RemoteService(tts.url).lease, timeout_s=tts.timeout_seconds)
+        return voice if tts.fallback == "none" else FallbackVoice(voice, (), espeak)
+
+    def _piper(self, espeak: Voice, context: dict[str, float] | None) -> Voice:
+        tts = self._config.tts
+        try:
+            onnx = self.store.find(tts.voice, "tts").file(".onnx")
+        except ModelNotFound as exc:
+            if tts.fallback == "none":
+                raise
+            self._warn_once(f"espeak-ng speaks in place of Piper. {exc}")
+            return espeak
         lane = self.pool.lane(tts.voice, engines.piper(tts.voice, onnx, tts, self._sockets))
-        return lane.lease, engines.piper_languages(onnx)
+        voice = WyomingVoice(lane.lease, timeout_s=tts.timeout_seconds, context=context)
+        if tts.fallback == "none":
+            return voice
+        return FallbackVoice(voice, engines.piper_languages(onnx), espeak, give_up=lane.keeper.stop)
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            log.warning("%s", message)
 
     def _llama(self) -> Lane:
         llm = self._config.llm
@@ -156,8 +174,8 @@ class Runner:
 
     def _espeak_voice(self) -> str:
         tts, language = self._config.tts, self._config.llm.language
-        if tts.engine == "espeak":
-            return tts.voice if not tts.voice.startswith("piper-") else "en"
+        if tts.engine == "espeak" and not tts.voice.startswith("piper-"):
+            return tts.voice
         return language if language != "auto" else "en"
 
 
@@ -349,22 +367,24 @@ QUESTION_LEAD_S = 0.8
 QUESTION_TAIL_S = 1.6
 
 
-async def synthesise_question(runner: Runner, text: str, path: Path) -> Path:
-    """Write *text* as a spoken question in a quiet room, the same each time; *path*."""
-    spoken = await _spoken(runner.plain_voice(), text)
+async def synthesise_question(runner: Runner, text: str, path: Path, language: str | None = "en") -> Path:
+    """Write *text* as a spoken question in a quiet room, the same each time; *path*. Raises SpeechError."""
+    spoken = await _spoken(runner.plain_voice(), text, language)
     lead, tail = (AudioChunk.silence(seconds, spoken.rate_hz) for seconds in (QUESTION_LEAD_S, QUESTION_TAIL_S))
     write_wav(path, AudioChunk(np.concatenate([lead.samples, spoken.samples, tail.samples]), spoken.rate_hz))
     return path
 
 
 async def speech_at_pipeline_rate(runner: Runner, text: str) -> Samples:
-    """*text* as 16 kHz samples, the same each time."""
-    spoken = await _spoken(runner.plain_voice(), text)
+    """English *text* as 16 kHz samples, the same each time. Raises SpeechError."""
+    spoken = await _spoken(runner.plain_voice(), text, "en")
     return resample(spoken.samples, spoken.rate_hz, PIPELINE_RATE_HZ)
 
 
-async def _spoken(voice: Voice, text: str) -> AudioChunk:
-    chunks = [chunk async for chunk in voice.speak(text, "en")]
+async def _spoken(voice: Voice, text: str, language: str | None) -> AudioChunk:
+    chunks = [chunk async for chunk in voice.speak(text, language)]
+    if not any(np.any(chunk.samples) for chunk in chunks):
+        raise SpeechError(f'The voice has no sound for "{text}". Give it words to say.')
     return AudioChunk(np.concatenate([chunk.samples for chunk in chunks]), chunks[0].rate_hz)
 
 

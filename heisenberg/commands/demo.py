@@ -24,8 +24,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def execute(args: argparse.Namespace, config: "Config") -> int:
     """Ask, show, and say where the files are."""
-    from heisenberg.core.errors import SinkError
+    from heisenberg.core.errors import SinkError, SpeechError
 
+    if not args.question.strip():
+        raise SpeechError(f'The question is empty. Example: heisenberg demo --question "{QUESTION}"', code="usage")
     try:
         args.folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -40,7 +42,8 @@ async def _demo(args: argparse.Namespace, config: "Config") -> int:
     folder: Path = args.folder
     async with Runner(config) as runner:
         print("Loading the models …", file=sys.stderr)
-        question = await synthesise_question(runner, args.question, folder / "question.wav")
+        language = "en" if args.question == QUESTION else _language_heard(config)
+        question = await synthesise_question(runner, args.question, folder / "question.wav", language)
         print(f'Asking, out loud: "{args.question}"\n', file=sys.stderr)
         tally = await run_session(
             config,
@@ -62,3 +65,8 @@ async def _demo(args: argparse.Namespace, config: "Config") -> int:
     print("\n".join(["", *(str(folder / name) for name in names)]))
     print("\nNext: heisenberg run (talk to it), heisenberg osc monitor (what TouchDesigner sees)", file=sys.stderr)
     return 0
+
+
+def _language_heard(config: "Config") -> str | None:
+    """The language that a question is expected in; None if that is detected."""
+    return config.stt.language if config.stt.language != "auto" else None
