@@ -4,6 +4,8 @@ Values go through ``sanitise.py`` first, so building cannot fail. Sizes follow O
 one NUL and everything is padded to four bytes.
 """
 
+import struct
+
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from heisenberg.sinks.sanitise import OscValue, as_json, clean, cut, split
@@ -26,6 +28,17 @@ def encode(address: str, *values: object, max_bytes: int) -> tuple[bytes, bool]:
     for argument in arguments:
         builder.add_arg(argument, _tag(argument))
     return builder.build().dgram, excess > 0
+
+
+class FloatDatagram:
+    """The datagram of one number at *address*, built once: a meter changes its last four bytes only."""
+
+    def __init__(self, address: str) -> None:
+        self._before = encode(address, 0.0, max_bytes=1 << 16)[0][:-4]
+
+    def of(self, value: float) -> bytes:
+        """The datagram with *value*."""
+        return self._before + struct.pack(">f", clean(float(value)))
 
 
 def encode_json(address: str, value: object, turn: int, max_bytes: int) -> list[tuple[str, bytes]]:

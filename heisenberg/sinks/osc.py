@@ -25,7 +25,7 @@ from heisenberg.core.events import (
     VisualUpdated,
     WakewordDetected,
 )
-from heisenberg.sinks.datagram import encode, encode_json
+from heisenberg.sinks.datagram import FloatDatagram, encode, encode_json
 from heisenberg.sinks.sanitise import address_part, clean
 from heisenberg.sinks.targets import Target, Targets
 
@@ -75,6 +75,7 @@ class OscSink:
         self._sleep = sleep
         self._tasks: list[asyncio.Task[None]] = []
         self._cut_addresses: set[str] = set()
+        self._meter_datagrams = [FloatDatagram(address) for address in METER_ADDRESSES]
         self._state = "idle"
         self._turn = 0
         self._wakes = 0
@@ -128,8 +129,8 @@ class OscSink:
     def send_levels(self) -> None:
         """Send the meters, once."""
         readings = (self._meters.level, self._meters.vad, self._meters.speaking_level)
-        for address, reading in zip(METER_ADDRESSES, readings, strict=True):
-            self._send(address, float(reading), is_repeated=True)
+        for meter, reading in zip(self._meter_datagrams, readings, strict=True):
+            self._targets.send(meter.of(reading))
 
     def beat(self) -> None:
         """Send one heartbeat and what a receiver that comes late has to know."""

@@ -34,7 +34,10 @@ def census(process: psutil.Process) -> dict[str, int]:
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "num_fds"), reason="counts file descriptors")
 def test_two_hundred_turns_leak_nothing(tmp_path: Path) -> None:
-    """Real engines, short answers, and nobody who reads its standard error; the census after 40 turns and after 200 is the same but for noise."""
+    """Real engines, short answers, and nobody who reads its standard error.
+
+    The census after 40 turns and the one after 200 are the same but for noise.
+    """
     turn = speech.join(speech.say("Hey Jarvis."), speech.silence(0.2), speech.say("Stop!"), speech.silence(1.2))
     sound = speech.join(speech.silence(1.0), *[turn] * TURNS)
     wav, events = speech.write_wav(tmp_path / "many.wav", sound), tmp_path / "events.jsonl"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pythonosc.osc_message import OscMessage
 
 from heisenberg.sinks import sanitise
-from heisenberg.sinks.datagram import encode
+from heisenberg.sinks.datagram import FloatDatagram, encode
 from tests.osc_decoder import decode_message
 
 SIZE = 256
@@ -182,3 +182,10 @@ def test_pieces_are_small_and_make_the_whole(text: str, size: int) -> None:
 
 def test_terminal_control_characters_are_made_visible() -> None:
     assert sanitise.printable("a\x1b[2Jb\x9bcé") == "a\\x1b[2Jb\\x9bcé"
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, 1.0, math.nan, math.inf])
+def test_a_prebuilt_meter_is_the_same_datagram(value: float) -> None:
+    built, _ = encode("/heisenberg/level", value, max_bytes=1400)
+
+    assert built == FloatDatagram("/heisenberg/level").of(value)
