@@ -158,6 +158,7 @@ class _Opened:
     def _start(self, device: Device, rate_hz: int, channels: int, block_frames: int) -> None:
         self._inbox = HandOff(int(WAITING_S * rate_hz) * channels)
         self._device_overflows = 0
+        self._is_listened_to = False
         self._has_sounded = False
         self.is_silent = False
         block_frames = block_frames or round(BLOCK_S * rate_hz)
@@ -171,7 +172,14 @@ class _Opened:
         return self._device_overflows + (1 if self._inbox.lost_samples else 0)
 
     def receive(self) -> Samples:
-        """What was heard since the last call, at 16 kHz. Possibly nothing; then ``is_silent`` says why."""
+        """What was heard since the last call, at 16 kHz. Possibly nothing; then ``is_silent`` says why.
+
+        The first call forgets what came before it: models were loaded meanwhile, and nobody was listening.
+        """
+        if not self._is_listened_to:
+            self._is_listened_to = True
+            self._inbox.discard()
+            self._device_overflows = 0
         heard = self._inbox.take(SILENT_S if self._has_sounded else FIRST_SOUND_S)
         self.is_silent = not len(heard)
         if self.is_silent:

@@ -101,6 +101,11 @@ class HandOff:
         self._taken = end
         return samples
 
+    def discard(self) -> None:
+        """Forget what is waiting, and what was lost. For the reader."""
+        self.take(0)
+        self.lost_samples = 0
+
     def _wake(self) -> None:
         # Suppressed by hand: contextlib.suppress would build an object in the callback.
         try:

@@ -5,7 +5,6 @@ costs nothing and the device may sleep. It makes no sound of its own and decides
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import Any
@@ -65,15 +64,6 @@ class Speakers:
         self._counted_s = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-
-    async def prepare(self) -> None:
-        """Open the device ahead of the first sound, which is then heard some 10 to 100 ms earlier.
-
-        Never fails: what is wrong is said when something is played.
-        """
-        with contextlib.suppress(AudioError):
-            await self._open()
-            self._close_when_idle()
 
     async def play(self, chunk: AudioChunk) -> None:
         """Queue *chunk*, when less than a second is waiting. See AudioOutput."""

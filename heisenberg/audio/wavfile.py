@@ -4,6 +4,7 @@ Whatever the rate, the depth and the channels of a file, 16 kHz mono comes out, 
 costs no more memory than a second. Standard input is decoded in ``pipe.py``.
 """
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -32,13 +33,15 @@ BLOCK_FRAMES = 8192
 class Blocks(Protocol):
     """Sound at its own rate, as it is stored."""
 
-    rate_hz: int
+    @property
+    def rate_hz(self) -> int:
+        """Samples per second; known after the first ``read``."""
 
     def read(self) -> Floats | None:
         """The next block as mono, None at the end."""
 
     def close(self) -> None:
-        """Release it."""
+        """Release it. From any thread, any number of times; a ``read`` that waits returns None."""
 
 
 # ── in ───────────────────────────────────────────────────────────────────────────────────────────
@@ -46,6 +49,8 @@ class Blocks(Protocol):
 
 class WavSource:
     """An AudioSource that reads a file (anything libsndfile knows), or ``-`` for standard input.
+
+    A file is checked here; a pipe is opened and read with the first :meth:`read`, since that may have to wait.
 
     Args:
         path: the file.
@@ -56,25 +61,24 @@ class WavSource:
 
     def __init__(self, path: str | Path, pacing: bool = True) -> None:
         self.live = pacing
-        self._blocks = _open(path)
-        self._resampler = Resampler(self._blocks.rate_hz, PIPELINE_RATE_HZ)
+        self._blocks = _open(path, is_live=pacing)
+        self._resampler: Resampler | None = None
         self._ready: Samples = np.zeros(0, dtype=np.int16)
         self._has_ended = False
         self._closing = threading.Event()
-        self._reading = threading.Lock()
         self._began_at: float | None = None
         self._delivered = 0
 
     def read(self) -> Samples | None:
-        """The next 512 samples; None at the end. See AudioSource."""
+        """The next 512 samples; None at the end. See AudioSource.
+
+        Waits for the beginning of a pipe, and without pacing for the rest of it, until there is some.
+
+        Raises: AudioError: ``audio-input-lost``; ``audio-file-unreadable``, once, if a pipe holds no sound.
+        """
         if self._closing.is_set():
             return None
-        with self._reading:
-            try:
-                chunk = self._next_chunk()
-            finally:
-                if self._closing.is_set():
-                    self._blocks.close()
+        chunk = self._next_chunk()
         if not len(chunk):
             return None
         self._delivered += len(chunk)
@@ -83,17 +87,16 @@ class WavSource:
         return None if self._closing.is_set() else chunk
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file. From any thread."""
         self._closing.set()
-        # Without waiting: a pipe may be silent. If another thread is in `read`, that one releases it.
-        if self._reading.acquire(blocking=False):
-            self._blocks.close()
-            self._reading.release()
+        self._blocks.close()
 
     def _next_chunk(self) -> Samples:
         while len(self._ready) < CHUNK_SAMPLES and not self._has_ended:
             block = self._blocks.read()
             self._has_ended = block is None
+            if self._resampler is None:
+                self._resampler = Resampler(self._blocks.rate_hz, PIPELINE_RATE_HZ)
             more = self._resampler.flush() if block is None else self._resampler.process(block)
             self._ready = np.concatenate([self._ready, more])
         chunk, self._ready = self._ready[:CHUNK_SAMPLES], self._ready[CHUNK_SAMPLES:]
@@ -107,22 +110,39 @@ class WavSource:
         self._closing.wait(self._began_at + self._delivered / PIPELINE_RATE_HZ - now)
 
 
-def _open(path: str | Path) -> Blocks:
+def _open(path: str | Path, *, is_live: bool) -> Blocks:
     if str(path) == STANDARD_INPUT:
-        return PipeBlocks()
+        return PipeBlocks(is_live=is_live)
     path = Path(path)
-    if path.is_fifo() or path.is_char_device():
+    if path.is_fifo():
+        if not os.access(path, os.R_OK):
+            raise _unreadable(path, "Permission denied")
+        return PipeBlocks(path, f'"{path}"', is_live=is_live)
+    if path.is_char_device():
         with _readable(path):
-            return PipeBlocks(os.open(path, os.O_RDONLY), f'"{path}"')
+            return PipeBlocks(os.open(path, os.O_RDONLY), f'"{path}"', is_live=is_live)
     return FileBlocks(path)
 
 
 def read_all(path: str | Path) -> Samples:
-    """The whole of a file (or ``-``) as 16 kHz mono. Raises AudioError (code ``audio-file-unreadable``)."""
-    chunks: list[Samples] = [np.zeros(0, dtype=np.int16)]
+    """The whole of a file (or ``-``) as 16 kHz mono. Raises AudioError (code ``audio-file-unreadable``).
+
+    A pipe is waited for, however long its writer hesitates.
+    """
     with contextlib.closing(WavSource(path, pacing=False)) as source:
-        while (chunk := source.read()) is not None:
-            chunks.append(chunk)
+        return _everything(source)
+
+
+async def read_all_aside(path: str | Path) -> Samples:
+    """The same on a thread. Cancelling it also ends that thread, which Python's exit would wait for."""
+    with contextlib.closing(WavSource(path, pacing=False)) as source:
+        return await asyncio.to_thread(_everything, source)
+
+
+def _everything(source: WavSource) -> Samples:
+    chunks: list[Samples] = [np.zeros(0, dtype=np.int16)]
+    while (chunk := source.read()) is not None:
+        chunks.append(chunk)
     return np.concatenate(chunks)
 
 
@@ -131,6 +151,8 @@ class FileBlocks:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # libsndfile would crash if its file were closed while it reads.
+        self._in_use = threading.RLock()
         _refuse(path)
         with _readable(path):
             path.open("rb").close()  # The system says why it refuses, libsndfile does not.
@@ -142,8 +164,10 @@ class FileBlocks:
 
     def read(self) -> Floats | None:
         """The next block, averaged to mono; None at the end."""
-        if self._file.closed:
-            return None
+        with self._in_use:
+            return None if self._file.closed else self._read_open()
+
+    def _read_open(self) -> Floats | None:
         try:
             frames = self._file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as exc:
@@ -159,8 +183,9 @@ class FileBlocks:
         return None
 
     def close(self) -> None:
-        """Release the file. May be called twice."""
-        self._file.close()
+        """Release the file. From any thread, any number of times."""
+        with self._in_use:
+            self._file.close()
 
 
 def _refuse(path: Path) -> None:

@@ -25,7 +25,8 @@ class AudioSource(Protocol):
     def read(self) -> Samples | None:
         """The next 512 samples (16 kHz mono int16; the last may be shorter), None at the end.
 
-        Blocks at most about one second. Raises AudioError (code ``audio-input-lost``) when a device
+        Blocks at most about one second (a pipe may wait longer for its first sound, or always if it is not live;
+        ``close`` ends that). Raises AudioError (code ``audio-input-lost``) when a device
         has stopped delivering; calling again tries to get it back.
         """
 

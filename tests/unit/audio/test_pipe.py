@@ -1,9 +1,12 @@
 import io
+import logging
 import os
+import signal
 import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -102,11 +105,28 @@ def test_bytes_without_a_header_are_16_khz_samples(piped: Pipe) -> None:
     ids=["nothing", "FLAC", "MP3", "cut", "telephone"],
 )
 def test_what_cannot_be_decoded_is_said_in_one_line(piped: Pipe, data: bytes, reason: str) -> None:
+    """It is said once; then the pipe has ended."""
+    blocks = piped(data)
     with pytest.raises(AudioError, match=reason) as caught:
-        piped(data)
+        blocks.read()
 
     assert caught.value.code == "audio-file-unreadable"
     assert "\n" not in caught.value.message
+    assert blocks.read() is None
+
+
+def test_what_a_header_states_is_not_kept_in_memory(piped: Pipe) -> None:
+    """Given 8 MB of something else before the format, and as much in the format. Then the tone is heard."""
+    whole, much = wav(tone(0.1, 16_000), 16_000), 8_000_000
+    form = b"fmt " + struct.pack("<I", 16 + much) + whole[20:36] + bytes(much)
+    blocks = piped(whole[:12] + b"JUNK" + struct.pack("<I", much - 1) + bytes(much) + form + whole[36:])
+    tracemalloc.start()
+    heard = everything(blocks)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert np.array_equal(heard, tone(0.1, 16_000))
+    assert peak_bytes < 4_000_000
 
 
 def test_a_pipe_that_falls_silent_is_lost_input_and_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +147,52 @@ def test_a_pipe_that_falls_silent_is_lost_input_and_may_come_back(monkeypatch: p
     assert blocks.read() is None
 
 
+def test_whoever_wants_the_whole_pipe_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Given a producer that hesitates before the header, in it, and between two sounds. Then all of it is heard."""
+    monkeypatch.setattr(pipe, "SILENT_S", 0.02)
+    reading, writing = os.pipe()
+    data = wav(tone(0.2, 16_000), 16_000)
+    pieces, waits = iter([data[:6], data[6:3000], data[3000:]]), []
+    blocks = PipeBlocks(reading, is_live=False)
+
+    def hesitate(may_wait: bool) -> None:
+        waits.append(may_wait)
+        really_stand_by(may_wait)
+        if len(waits) % 3 == 0:
+            if (piece := next(pieces, None)) is None:
+                os.close(writing)
+            else:
+                os.write(writing, piece)
+
+    really_stand_by = blocks._stand_by
+    monkeypatch.setattr(blocks, "_stand_by", hesitate)
+    with caplog.at_level(logging.INFO):
+        heard = everything(blocks)
+
+    assert np.array_equal(heard, tone(0.2, 16_000))
+    assert caplog.messages == ["Waiting for sound on standard input."]
+
+
+@pytest.mark.parametrize("is_live", [True, False], ids=["live", "whole"])
+@pytest.mark.parametrize("before", [b"", b"RIFF", tone(0.1, 16_000).tobytes()], ids=["nothing", "header", "sound"])
+def test_closing_frees_a_reader_that_waits(monkeypatch: pytest.MonkeyPatch, before: bytes, is_live: bool) -> None:
+    monkeypatch.setattr(pipe, "SILENT_S", 60.0)
+    reading, writing = os.pipe()
+    os.write(writing, before)
+    blocks = PipeBlocks(reading, is_live=is_live)
+    heard: list[Samples] = []
+    reader = threading.Thread(target=lambda: heard.append(everything(blocks)))
+    reader.start()
+    blocks.close()
+    reader.join(5)
+    os.close(writing)
+
+    assert not reader.is_alive()
+    assert len(heard) == 1
+
+
 def test_standard_input_is_dash() -> None:
     """As in ``sox … -t wav - | heisenberg run --input -``."""
     code = "from heisenberg.audio.wavfile import read_all; import sys; sys.stdout.buffer.write(read_all('-').tobytes())"
@@ -136,6 +202,33 @@ def test_standard_input_is_dash() -> None:
 
     assert np.array_equal(np.frombuffer(heard.stdout, dtype=np.int16), tone(0.5, 16_000))
     assert heard.stderr == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_ctrl_c_ends_the_wait_for_standard_input() -> None:
+    """Given a producer that says nothing and does not end. Then one Ctrl-C is enough."""
+    code = """
+import asyncio, logging
+from heisenberg.audio import pipe
+from heisenberg.audio.wavfile import read_all_aside
+logging.basicConfig(level="INFO", format="%(message)s")
+pipe.SILENT_S = 0.05
+try:
+    asyncio.run(read_all_aside("-"))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    program = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert program.stderr is not None
+    said = program.stderr.readline()
+    program.send_signal(signal.SIGINT)
+    status = program.wait(10)  # Before its standard input is closed, which would end it, too.
+    printed, rest = program.communicate()
+
+    assert (said, printed, rest) == (b"Waiting for sound on standard input.\n", b"interrupted\n", b"")
+    assert status == 0
 
 
 def test_a_program_can_end_while_its_standard_input_is_silent() -> None:

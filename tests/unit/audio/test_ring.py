@@ -59,6 +59,17 @@ def test_a_reader_that_is_late_loses_the_oldest_and_it_is_counted() -> None:
     assert hand_off.lost_samples == 30
 
 
+def test_what_is_discarded_is_neither_taken_nor_counted() -> None:
+    hand_off = HandOff(100)
+    hand_off.put(numbered(0, 90))
+    hand_off.put(numbered(90, 130))
+    hand_off.discard()
+    hand_off.put(numbered(130, 135))
+
+    assert hand_off.take(0).tolist() == numbered(130, 135).tolist()
+    assert hand_off.lost_samples == 0
+
+
 def test_a_waiting_reader_is_woken_by_samples() -> None:
     hand_off = HandOff(100)
     taken: list[Samples] = []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from heisenberg.audio.wavfile import WavSource, read_all
+from heisenberg.audio.wavfile import WavSource, read_all, read_all_aside
 from heisenberg.core.audio import Samples
 from heisenberg.core.errors import AudioError
 from tests.unit.audio.tones import AMPLITUDE, amplitude, pitch, tone
@@ -165,3 +165,46 @@ def test_a_named_pipe_is_read_like_standard_input(tmp_path: Path) -> None:
 
     assert len(heard) == pytest.approx(8000, abs=2)
     assert pitch(heard) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_that_nobody_writes_to_holds_nobody_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a pipe without a writer. Then the source is there at once; its reader waits, and says so, until closed."""
+    os.mkfifo(tmp_path / "Pipe")
+    source = WavSource(tmp_path / "Pipe")
+    told = threading.Event()
+    really_emit = caplog.handler.emit
+
+    def emit(record: logging.LogRecord) -> None:
+        really_emit(record)
+        told.set()
+
+    monkeypatch.setattr(caplog.handler, "emit", emit)
+    with caplog.at_level(logging.INFO):
+        reader = threading.Thread(target=everything, args=[source])
+        reader.start()
+        assert told.wait(5)
+    source.close()
+    reader.join(5)
+
+    assert not reader.is_alive()
+    assert source.read() is None
+    assert caplog.messages == [f'Waiting for sound on "{tmp_path / "Pipe"}".']
+    with (tmp_path / "Pipe").open("wb"):  # Lets the thread that opens it go.
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_that_was_never_read_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    WavSource(tmp_path / "pipe").close()
+    with pytest.raises(OSError, match="No such device"):
+        os.open(tmp_path / "pipe", os.O_WRONLY | os.O_NONBLOCK)
+
+
+async def test_a_whole_file_is_read_without_holding_up_the_loop(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", tone(0.5, 16_000), 16_000)
+
+    assert np.array_equal(await read_all_aside(path), read_all(path))
