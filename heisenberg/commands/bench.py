@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         results["latency"] = latencies
         _say(args, latency.report(latencies))
     if args.json:
-        json.dump(results, sys.stdout, indent=2)
+        print(json.dumps(results, indent=2))
     return 0
 
 
