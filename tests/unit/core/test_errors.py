@@ -7,7 +7,7 @@ from heisenberg.core.errors import HeisenbergError
 
 
 def tree(root: type[HeisenbergError]) -> list[type[HeisenbergError]]:
-    """*root* and what is derived from it; a stage's own kinds, which never leave it, are not in the drawing."""
+    """*root* and what is derived from it; a stage's own kinds of its error are not drawn."""
     children = [child for child in root.__subclasses__() if child.__module__ == errors.__name__]
     return [root, *(found for child in children for found in tree(child))]
 
