@@ -29,13 +29,13 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 
 async def _transcribe(args: argparse.Namespace, config: "Config") -> None:
-    from heisenberg.audio.wavfile import read_all
+    from heisenberg.audio.wavfile import read_all_aside
     from heisenberg.main import Runner
 
     async with Runner(config) as runner:
         recogniser = runner.recogniser(args.language)
         for file in args.files:
-            samples = await asyncio.to_thread(read_all, file)
+            samples = await read_all_aside(file)
             await _PRINTERS[args.format](file, recogniser.segments(samples))
 
 

@@ -186,6 +186,9 @@ class Listener:
                 try:
                     samples = self._ears.source.read()
                 except AudioError as exc:
+                    if exc.code == "audio-file-unreadable":
+                        self._report(ListenerDied(exc))  # a pipe that is no sound: it will not come back
+                        return
                     self._lose_input(exc)
                     continue
                 if samples is None:

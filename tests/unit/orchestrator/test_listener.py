@@ -325,3 +325,13 @@ def test_the_vad_rests_while_the_room_is_alone() -> None:
     scene.hear()
 
     assert 0.0 == scene.listener._ears.meters.vad
+
+
+def test_a_pipe_that_is_no_sound_ends_the_listener() -> None:
+    """Unlike a microphone, it will not come back."""
+    unreadable = AudioError("It is not sound.", code="audio-file-unreadable")
+    scene = Ear([unreadable, *chunks(QUIET)])
+    reports = scene.hear()
+
+    assert [unreadable] == [report.error for report in reports if isinstance(report, ListenerDied)]
+    assert not [report for report in reports if isinstance(report, InputGone)]
