@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import HfApi, get_token, hf_hub_url
+from huggingface_hub import HfApi, constants, get_token, hf_hub_url
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from heisenberg.core.errors import ModelNotFound
@@ -72,7 +72,7 @@ def list_files(repo: str, revision: str, timeout_s: float) -> Listing:
         info = HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, files_metadata=True, timeout=timeout_s)
     except GatedRepoError as exc:
         raise SourceUnavailable(
-            f"{repo} wants its terms accepted: open https://huggingface.co/{repo}, then set HF_TOKEN"
+            f"{repo} wants its terms accepted: open {_endpoint() or constants.ENDPOINT}/{repo}, then set HF_TOKEN"
         ) from exc
     except RepositoryNotFoundError as exc:
         raise SourceUnavailable(f"the hub has no repository {repo}, or it is private and HF_TOKEN is not set") from exc
@@ -116,7 +116,7 @@ def describe(reference: str, timeout_s: float) -> KnownModel:
         name = repo.replace("/", "-")  # a known name promises certain files
     files = tuple(_as_model_file(file_name, listing.files[by_name[file_name]]) for file_name in names)
     source = HubSource(repo, listing.commit, {file_name: by_name[file_name] for file_name in names})
-    return KnownModel(name, kind, f"from {repo}", f"see https://huggingface.co/{repo}", repo, files, (source,))
+    return KnownModel(name, kind, f"from {repo}", f"see the page of {repo}", repo, files, (source,))
 
 
 def _choose(reference: str, pattern: str, paths: Sequence[str]) -> list[str]:

@@ -19,7 +19,6 @@ from heisenberg.runner.catalog.checksum import Checksum
 from heisenberg.runner.catalog.download import Remote, SourceUnavailable, download
 from heisenberg.runner.catalog.progress import SilentProgress
 
-DEFAULT_INDEX = "https://pypi.org/simple"
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 PIP_TIMEOUT_S = 30.0
 ONLY_PIP_CAN = ("no-index", "proxy", "client-cert")
@@ -36,7 +35,8 @@ def locate(requirement: str, scratch: Path, timeout_s: float) -> Remote | None:
     settings = _pip_settings()
     if any(settings.get(key) for key in ONLY_PIP_CAN):
         return None
-    indexes = [settings.get("index-url") or DEFAULT_INDEX, *settings.get("extra-index-url", "").split()]
+    first = settings.get("index-url") or _default_index()
+    indexes = [*([first] if first else []), *settings.get("extra-index-url", "").split()]
     failure: SourceUnavailable | None = None
     for index in indexes:
         if urlsplit(index).scheme not in ("http", "https") or "@" in urlsplit(index).netloc:
@@ -120,6 +120,18 @@ def _pip_settings() -> Mapping[str, str]:
             if key.startswith(f"{scope}."):
                 settings[key.removeprefix(f"{scope}.")] = _unquoted(value)
     return settings
+
+
+def _default_index() -> str:
+    """The index that pip asks where nothing is configured; empty without pip."""
+    program = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 def _settings_from_environment() -> Mapping[str, str]:
