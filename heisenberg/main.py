@@ -15,18 +15,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import platformdirs
 
 from heisenberg import __version__
 from heisenberg.audio.both import BothOutputs
-from heisenberg.audio.resample import resample
 from heisenberg.audio.ring import SampleRing
 from heisenberg.audio.wavfile import NoOutput, WavOutput, WavSource
-from heisenberg.audio.wavwriter import WavWriter
-from heisenberg.core.audio import PIPELINE_RATE_HZ, AudioChunk, Meters, Samples
+from heisenberg.core.audio import PIPELINE_RATE_HZ, Meters
 from heisenberg.core.config import Config
-from heisenberg.core.errors import AudioError, ModelNotFound, SpeechError
+from heisenberg.core.errors import AudioError, ModelNotFound
 from heisenberg.core.events import LlmComplete, VisualUpdated
 from heisenberg.core.stages import Answer, AudioOutput, AudioSource, ServiceLease, Sink, VadEngine, Voice
 from heisenberg.llm.brain import SchemaBrain
@@ -359,40 +356,6 @@ def _log_worker(what: str, model: str, reason: str) -> None:
         log.info("%s is ready (%s)", model, reason)
     else:
         log.warning("%s failed: %s", model, reason)
-
-
-# ── what single commands need ────────────────────────────────────────────────────────────────────
-
-QUESTION_LEAD_S = 0.8
-QUESTION_TAIL_S = 1.6
-
-
-async def synthesise_question(runner: Runner, text: str, path: Path, language: str | None = "en") -> Path:
-    """Write *text* as a spoken question in a quiet room, the same each time; *path*. Raises SpeechError."""
-    spoken = await _spoken(runner.plain_voice(), text, language)
-    lead, tail = (AudioChunk.silence(seconds, spoken.rate_hz) for seconds in (QUESTION_LEAD_S, QUESTION_TAIL_S))
-    write_wav(path, AudioChunk(np.concatenate([lead.samples, spoken.samples, tail.samples]), spoken.rate_hz))
-    return path
-
-
-async def speech_at_pipeline_rate(runner: Runner, text: str) -> Samples:
-    """English *text* as 16 kHz samples, the same each time. Raises SpeechError."""
-    spoken = await _spoken(runner.plain_voice(), text, "en")
-    return resample(spoken.samples, spoken.rate_hz, PIPELINE_RATE_HZ)
-
-
-async def _spoken(voice: Voice, text: str, language: str | None) -> AudioChunk:
-    chunks = [chunk async for chunk in voice.speak(text, language)]
-    if not any(np.any(chunk.samples) for chunk in chunks):
-        raise SpeechError(f'The voice has no sound for "{text}". Give it words to say.')
-    return AudioChunk(np.concatenate([chunk.samples for chunk in chunks]), chunks[0].rate_hz)
-
-
-def write_wav(path: Path, sound: AudioChunk) -> None:
-    """Write *sound* as a 16-bit mono WAV. Raises AudioError."""
-    writer = WavWriter(path, sound.rate_hz)
-    writer.write(sound.samples)
-    writer.close()
 
 
 async def send_visuals(config: Config, answer: Answer) -> None:

@@ -34,7 +34,7 @@ def measure(config: Config, seconds: float) -> dict[str, float]:
 
     Raises: RunnerError if the assistant does not start or ends early.
     """
-    from heisenberg.main import write_wav
+    from heisenberg.bench.questions import write_wav
 
     with tempfile.TemporaryDirectory(prefix="heisenberg-bench-") as folder:
         wav, events = Path(folder) / "room.wav", Path(folder) / "events.jsonl"

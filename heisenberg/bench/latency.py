@@ -8,10 +8,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from heisenberg.bench.questions import synthesise_question
 from heisenberg.bench.table import markdown, percentile
 from heisenberg.core.config import Config
 from heisenberg.core.events import Event, TurnCompleted
-from heisenberg.main import Runner, RunOptions, run_session, synthesise_question
+from heisenberg.main import Runner, RunOptions, run_session
 
 QUESTIONS = (
     "Hey Jarvis, what is the capital of France?",

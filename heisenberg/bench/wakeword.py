@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heisenberg.bench.questions import speech_at_pipeline_rate
 from heisenberg.bench.table import markdown
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.config import Config
-from heisenberg.main import Runner, speech_at_pipeline_rate
+from heisenberg.main import Runner
 from heisenberg.wakeword.microwakeword import MicroWakeWordEngine
 
 PHRASINGS = ("{}.", "{}!", "{}?", "{}, are you there?")

@@ -37,7 +37,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 
 async def _demo(args: argparse.Namespace, config: "Config") -> int:
-    from heisenberg.main import Runner, RunOptions, run_session, synthesise_question
+    from heisenberg.bench.questions import synthesise_question
+    from heisenberg.main import Runner, RunOptions, run_session
 
     folder: Path = args.folder
     async with Runner(config) as runner:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from heisenberg.bench.questions import speech_at_pipeline_rate, synthesise_question
 from heisenberg.cli import main
 from heisenberg.core.config import Config
 from heisenberg.core.errors import ModelNotFound, SpeechError
-from heisenberg.main import Runner, speech_at_pipeline_rate, synthesise_question
+from heisenberg.main import Runner
 from heisenberg.tts.espeak import EspeakVoice
 from heisenberg.tts.silent import SilentVoice
 from heisenberg.tts.wyoming import WyomingVoice
