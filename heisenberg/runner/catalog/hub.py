@@ -67,7 +67,9 @@ def fetch(
 
 def list_files(repo: str, revision: str, timeout_s: float) -> Listing:
     """What is in *repo*. Raises SourceUnavailable."""
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it advises on tokens at every call
+    library = logging.getLogger("huggingface_hub")
+    level = library.level
+    library.setLevel(logging.ERROR)  # it advises on tokens at every call
     try:
         info = HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, files_metadata=True, timeout=timeout_s)
     except GatedRepoError as exc:
@@ -83,6 +85,8 @@ def list_files(repo: str, revision: str, timeout_s: float) -> Listing:
     except Exception as exc:
         # Whatever it is: the library's HTTP client, and with it the errors, differ between its versions.
         raise SourceUnavailable(f"the hub did not answer ({_first_line(exc)})") from exc
+    finally:
+        library.setLevel(level)
     files = {
         sibling.rfilename: HubFile(
             sibling.rfilename,
