@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from heisenberg.core import events
-from heisenberg.core.audio import Samples
+from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.stages import (
     Answer,
@@ -130,7 +130,7 @@ class TurnWork:
             events.TranscriptionFinal,
             text=text,
             language=transcript.language,
-            audio_seconds=round(len(self._command.samples) / 16_000, 3),
+            audio_seconds=round(len(self._command.samples) / PIPELINE_RATE_HZ, 3),
             stt_seconds=round(self._clock() - began, 4),
         )
         is_wake_only = not text and self._command.has_wake_phrase
