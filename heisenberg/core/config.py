@@ -59,6 +59,8 @@ class AudioConfig(Section):
     channels: int = Field(1, ge=1, le=32, description="Microphone channels to open; they are averaged to mono.")
     chunk_size: int = Field(0, ge=0, le=16_384, description="Frames per PortAudio callback; 0 is about 32 ms, which costs least.")
     preroll_seconds: float = Field(0.5, ge=0, le=5, description="Seconds of sound kept from before speech was noticed.")
+    echo_cancellation: bool = Field(False, description="Take the assistant's own voice out of the microphone; for loudspeakers in the same room.")
+    earcons: list[Literal["wake", "end", "error"]] = Field([], description="Short sounds: wake (it heard the phrase), end (it stops listening), error.")
 
 
 class WakewordConfig(Section):
@@ -71,6 +73,12 @@ class WakewordConfig(Section):
     refractory_seconds: float = Field(1.5, ge=0, le=10, description="Seconds in which the same phrase is not reported again.")
 
 
+DEFAULT_STOP_WORDS = [
+    "stop", "stop it", "stop talking", "please stop", "be quiet", "quiet", "shut up", "never mind", "forget it", "cancel", "that's enough",
+    "arrête", "arrêtez", "arrête-toi", "stoppe", "tais-toi", "taisez-vous", "silence", "laisse tomber", "laissez tomber", "ça suffit", "annule",
+]  # fmt: skip
+
+
 class VadConfig(Section):
     """When a command begins and ends. All times are seconds of audio."""
 
@@ -78,7 +86,11 @@ class VadConfig(Section):
     start_threshold: Fraction = Field(0.5, description="Speech probability (0–1) that counts as speech.")
     end_threshold: Fraction = Field(0.35, description="Speech probability (0–1) below which silence is counted.")
     min_speech_seconds: float = Field(0.1, ge=0.03, le=2, description="Speech shorter than this is a click.")
-    silence_seconds: float = Field(0.6, ge=0.1, le=5, description="Silence that ends a command.")
+    soft_end_seconds: float = Field(0.2, ge=0.06, le=5, description="Silence after which the answer is prepared, unseen; speech that goes on discards it.")
+    silence_seconds: float = Field(0.6, ge=0.1, le=5, description="Silence that ends a command, where nothing is known of its words.")
+    complete_silence_seconds: float = Field(0.45, ge=0.1, le=5, description="Silence that ends a command whose words are a complete sentence.")
+    incomplete_silence_seconds: float = Field(1.2, ge=0.1, le=10, description='Silence that ends a command which breaks off in mid-phrase ("paint me a").')
+    turn_detector: Literal["text", "smart_turn", "none"] = Field("text", description="What tells complete from incomplete: the words; also the smart-turn model; or nothing.")
     max_command_seconds: float = Field(15.0, ge=1, le=60, description="Longest command; it is answered with what was heard.")
     no_speech_seconds: float = Field(5.0, ge=0.5, le=60, description="How long to wait for a command after the wake word.")
 
@@ -87,6 +99,23 @@ class VadConfig(Section):
         if self.end_threshold > self.start_threshold:
             raise ValueError("vad.end_threshold must not be above vad.start_threshold")
         return self
+
+    @model_validator(mode="after")
+    def _silences_in_order(self) -> "VadConfig":
+        if self.complete_silence_seconds > self.silence_seconds:
+            raise ValueError("vad.complete_silence_seconds must not be above vad.silence_seconds")
+        if self.incomplete_silence_seconds < self.silence_seconds:
+            raise ValueError("vad.incomplete_silence_seconds must not be below vad.silence_seconds")
+        return self
+
+
+class TurnConfig(Section):
+    """Who may speak when."""
+
+    barge_in: Literal["off", "stop_word", "wake_word", "speech"] = Field("wake_word", description="What interrupts an answer: nothing; a stop word; also the wake word; also any speech (needs audio.echo_cancellation or a headset).")
+    stop_words: list[str] = Field(DEFAULT_STOP_WORDS, description="Phrases that silence the assistant, or end a turn when nothing else is said.")
+    followup_seconds: float = Field(0.0, ge=0, le=60, description="How long to listen for another command after an answer, without the wake word; 0 is not at all.")
+    resume_seconds: float = Field(2.0, ge=0.5, le=10, description="An interruption by speech without any words in this time was none; the answer goes on.")
 
 
 class SttConfig(Section):
@@ -175,6 +204,10 @@ class VisualConfig(Section):
     fields: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], VisualField] = Field(
         DEFAULT_VISUAL_SCHEMA, alias="schema", description="The fields; each is sent as /visual/<name>."
     )
+    order: Literal["quick_first", "reply_first", "visual_first"] = Field(
+        "quick_first",
+        description="What the model writes first: the fields that take a few tokens (enums, numbers), then the reply, then texts; the reply; or all visuals.",
+    )
 
     @model_validator(mode="after")
     def _json_is_taken(self) -> "VisualConfig":
@@ -224,6 +257,19 @@ class ModelsConfig(Section):
     source_timeout_seconds: float = Field(10.0, ge=1, le=300, description="A source that is silent for this long is skipped.")
 
 
+class WatchdogConfig(Section):
+    """Notices what stands still."""
+
+    stall_seconds: float = Field(2.0, ge=0, le=600, description="The audio thread or the event loop stands still for this long: heal it once, then exit with status 1; 0 never looks.")
+
+
+class DebugConfig(Section):
+    """Recordings for diagnosis. They hold what was said: keep them private."""
+
+    record_dir: str = Field("", description='Folder for recordings of each turn; "" records nothing. See `heisenberg replay`.')
+    max_megabytes: float = Field(500.0, ge=1, le=1_000_000, description="Size of that folder; the oldest turns are removed.")
+
+
 class LogConfig(Section):
     """Logs. They go to standard error and to a file, never to standard output."""
 
@@ -237,6 +283,7 @@ class Config(Section):
     audio: AudioConfig = AudioConfig()
     wakeword: WakewordConfig = WakewordConfig()
     vad: VadConfig = VadConfig()
+    turn: TurnConfig = TurnConfig()
     stt: SttConfig = SttConfig()
     llm: LlmConfig = LlmConfig()
     visual: VisualConfig = VisualConfig()
@@ -244,4 +291,6 @@ class Config(Section):
     osc: OscConfig = OscConfig()
     runner: RunnerConfig = RunnerConfig()
     models: ModelsConfig = ModelsConfig()
+    watchdog: WatchdogConfig = WatchdogConfig()
+    debug: DebugConfig = DebugConfig()
     log: LogConfig = LogConfig()

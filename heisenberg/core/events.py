@@ -65,7 +65,8 @@ class SpeechEnded(Event):
     audio_seconds: float
     """Length of the command, silence trimmed."""
     reason: str
-    """``silence``, ``timeout``, ``no_speech``, ``input_lost`` or ``end_of_input``."""
+    """``silence``, ``semantic`` (its words were complete), ``timeout``, ``no_speech``, ``input_lost`` or
+    ``end_of_input``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class TurnDropped(Event):
     """The turn ended without an answer, on purpose."""
 
     reason: str
-    """``no_speech``, ``stt_empty``, ``stopped``, ``interrupted`` or ``input_lost``."""
+    """``no_speech``, ``no_followup``, ``stt_empty``, ``stopped``, ``interrupted`` or ``input_lost``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +166,18 @@ class SpeakingFinished(Event):
     """How much of it was heard."""
     interrupted: bool
     """Whether it was cut short."""
+    underruns: int = 0
+    """Gaps within the reply, because the voice was slower than speech."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakingPaused(Event):
+    """Somebody speaks over the reply; it waits until it is known whether there are words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakingResumed(Event):
+    """There were none; the reply goes on where it stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +216,26 @@ class InputLost(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputRestored(Event):
     """Audio is flowing again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsDropped(Event):
+    """A full queue lost something; said once for each place and turn."""
+
+    where: str
+    """Which queue, for example ``osc``, ``microphone`` or ``inbox``."""
+    count: int
+    """How many items it lost since the program started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stalled(Event):
+    """Something stood still; it is started again, or the program ends."""
+
+    what: str
+    """``audio`` or ``loop``."""
+    seconds: float
+    """For how long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,6 +88,7 @@ class EndReason(StrEnum):
     """Why a command ended."""
 
     SILENCE = "silence"
+    SEMANTIC = "semantic"
     TIMEOUT = "timeout"
     NO_SPEECH = "no_speech"
     INPUT_LOST = "input_lost"
@@ -113,17 +114,78 @@ class CommandEnded:
     """Where speech ended; the silence that was waited for comes after it."""
 
 
+@dataclass(frozen=True, slots=True)
+class SoftEnded:
+    """The user paused; perhaps the command is over."""
+
+    start_seconds: float
+    """Where speech began, in audio seconds since the reset."""
+    end_seconds: float
+    """Where the pause began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The user speaks on; it was only a pause."""
+
+
 class Endpointer(Protocol):
     """Turns speech probabilities into a start and an end, counting audio seconds. Pure."""
 
-    def process(self, seconds: float, probability: float) -> CommandStarted | CommandEnded | None:
-        """Advance by *seconds* of audio whose speech probability is *probability* (0–1)."""
+    def process(self, seconds: float, probability: float) -> CommandStarted | SoftEnded | Resumed | CommandEnded | None:
+        """Advance by *seconds* of audio whose speech probability is *probability* (0–1).
+
+        Each pause is reported as SoftEnded once; then comes Resumed or CommandEnded.
+        """
+
+    def wait_for(self, silence_seconds: float) -> None:
+        """The current pause ends the command after so much silence, instead of what is configured."""
 
     def finish(self, reason: EndReason) -> CommandEnded:
         """The input ended or was lost; say what was there."""
 
+    def reset(self, no_speech_seconds: float | None = None) -> None:
+        """Begin to wait for a new command, for *no_speech_seconds* in place of what is configured."""
+
+
+class TurnDetector(Protocol):
+    """Does this sound like the end of what somebody wants to say? Used from one thread at a time."""
+
+    def is_complete(self, command: Samples) -> float:
+        """The probability (0–1) that nothing more comes after *command* (16 kHz, up to the pause). May take 100 ms."""
+
+    def close(self) -> None:
+        """Free the model."""
+
+
+class EchoCanceller(Protocol):
+    """Takes what the loudspeaker plays out of the microphone. Owned by the audio thread."""
+
+    def process(self, samples: Samples) -> Samples:
+        """*samples* (16 kHz) without the echo; as many as came in, at most 20 ms later."""
+
     def reset(self) -> None:
-        """Begin to wait for a new command."""
+        """The microphone was opened anew."""
+
+
+class PlayedTap(Protocol):
+    """Is told what a loudspeaker really plays, for echo cancellation."""
+
+    def opened(self, rate_hz: int, latency_s: float) -> None:
+        """A device was opened; what it plays is heard *latency_s* after it is taken."""
+
+    def played(self, samples: Samples) -> None:
+        """The device took *samples* (mono; silence, too). Called in PortAudio's callback: only copies."""
+
+    def closed(self) -> None:
+        """It plays nothing any more."""
+
+
+class Recorder(Protocol):
+    """Keeps what was heard in a turn, for diagnosis."""
+
+    def heard(self, turn: int, what: str, samples: Samples) -> None:
+        """*samples* (16 kHz) belong to *turn*; *what* is ``wake`` or ``command``. Never blocks."""
 
 
 # ── services that run elsewhere ──────────────────────────────────────────────────────────────────
@@ -241,6 +303,10 @@ class Brain(Protocol):
         Closing the iterator cancels the generation at the server. Raises BrainError.
         """
 
+    async def prepare(self, history: Sequence[Exchange]) -> None:
+        """A question is about to come: let the server read what is known of the prompt already. Never raises
+        HeisenbergError; may be cancelled at any time."""
+
     async def warm_up(self) -> None:
         """Start what is slow to start. Raises HeisenbergError."""
 
@@ -273,6 +339,20 @@ class AudioOutput(Protocol):
 
     async def stop(self) -> float:
         """Fall silent at once; seconds played since the last drain or stop."""
+
+    async def pause(self) -> None:
+        """Fall silent at once and keep what was not heard; ``play`` may go on queueing, ``drain`` waits."""
+
+    async def resume(self) -> None:
+        """Go on where ``pause`` stopped; without a pause nothing happens."""
+
+    @property
+    def played_seconds(self) -> float:
+        """Seconds heard since the last drain or stop."""
+
+    @property
+    def underruns(self) -> int:
+        """Gaps within replies since the output was opened, because sound came too late."""
 
     async def close(self) -> None:
         """Release the device or finish the file."""
