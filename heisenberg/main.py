@@ -202,6 +202,10 @@ class RunOptions:
     """The console shows each OSC message."""
     sinks: Sequence[Sink] = ()
     """More sinks; the caller closes them."""
+    source: AudioSource | None = None
+    """In place of what *input* names; closed in the end."""
+    sound_output: AudioOutput | None = None
+    """In place of what *output* names; closed in the end."""
 
 
 async def run_assistant(config: Config, options: RunOptions) -> Tally:
@@ -215,10 +219,11 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
     meters = Meters()
     async with AsyncExitStack() as stack:
         # Whatever can be wrong with files and devices is found before seconds are spent on models.
-        ears = None if options.input == "none" else _ears(config, options, meters)
+        ears = None if options.input == "none" and options.source is None else _ears(config, options, meters)
         if ears is not None:
             stack.callback(ears.source.close)
-        output = await stack.enter_async_context(open_output(config, options.output, meters, listens=options.listens))
+        output = options.sound_output or _output(config, options.output, meters, options.listens)
+        stack.push_async_callback(output.close)
         stages = await _warm_stages(config, runner, output, stack)
         session = Session(stages, options.sinks, bounds(config), once=options.once)
         await _open_sinks(config, options, meters, session, stack)
@@ -340,7 +345,8 @@ def _ears(config: Config, options: RunOptions, meters: Meters) -> Ears:
     kept_s = config.vad.max_command_seconds + config.vad.no_speech_seconds + RING_MARGIN_S
     ring = SampleRing(int(kept_s * PIPELINE_RATE_HZ))
     background = Background(is_used=config.vad.engine == "silero")
-    return Ears(open_source(config, options), wakeword, vad, endpointer, ring, background, meters)
+    source = options.source or open_source(config, options)
+    return Ears(source, wakeword, vad, endpointer, ring, background, meters)
 
 
 def bounds(config: Config) -> Bounds:
