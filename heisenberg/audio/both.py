@@ -31,6 +31,26 @@ class BothOutputs:
         await self._first.stop()
         return await self._second.stop()
 
+    async def pause(self) -> None:
+        """Silence both for a while; first the one that is heard."""
+        await self._second.pause()
+        await self._first.pause()
+
+    async def resume(self) -> None:
+        """Let both go on."""
+        await self._first.resume()
+        await self._second.resume()
+
+    @property
+    def played_seconds(self) -> float:
+        """Seconds heard since the last drain or stop."""
+        return self._second.played_seconds
+
+    @property
+    def underruns(self) -> int:
+        """Gaps that were heard."""
+        return self._second.underruns
+
     async def close(self) -> None:
         """Release both."""
         await self._first.close()

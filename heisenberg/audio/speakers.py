@@ -1,10 +1,13 @@
 """The loudspeakers: queues sound, knows when it was heard, falls silent at once.
 
 The stream is opened with the first sound and closed some seconds after the last, so that waiting for a wake word
-costs nothing and the device may sleep. It makes no sound of its own and decides nothing about turns.
+costs nothing and the device may sleep. A pause closes it, too, because that empties the device's own buffers; what
+they held waits again and is heard after :meth:`Speakers.resume`, on whatever device there is then. So a pause never
+keeps PortAudio from looking for other devices. It makes no sound of its own and decides nothing about turns.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import Any
@@ -16,10 +19,11 @@ from heisenberg.audio.devices import Device, choose_device, list_devices
 from heisenberg.audio.pace import QUEUE_S
 from heisenberg.audio.playback import PlaybackQueue
 from heisenberg.audio.portaudio import Stream
-from heisenberg.audio.resample import Resampler
-from heisenberg.core.audio import AudioChunk, Meters, Samples
+from heisenberg.audio.resample import Resampler, resample
+from heisenberg.core.audio import AudioChunk, Meters
 from heisenberg.core.config import AudioConfig
 from heisenberg.core.errors import AudioError
+from heisenberg.core.stages import PlayedTap
 
 log = logging.getLogger(__name__)
 
@@ -45,155 +49,279 @@ LONGEST_NAP_S = 0.1
 class Speakers:
     """An AudioOutput that plays on a device.
 
+    A device that vanishes is looked for again at once, and the reply goes on there where it was cut off.
+
     Args:
         config: which device.
         meters: its ``speaking_level`` follows what is played.
+        tap: is told what the device takes, silence included.
 
     Raises: AudioError: ``audio-no-device``, or ``audio-unavailable`` if PortAudio is missing. Later, from ``play``
-        and ``drain``, if the device has vanished; the next ``play`` looks for it again.
+        and ``drain``, if the device has vanished and there is no other; the next ``play`` looks for it again.
     """
 
-    def __init__(self, config: AudioConfig, meters: Meters | None = None) -> None:
+    def __init__(self, config: AudioConfig, meters: Meters | None = None, tap: PlayedTap | None = None) -> None:
         self._wanted = config.output_device
         self._meters = meters or Meters()
+        self._tap = tap
         self._name = choose_device(list_devices(), self._wanted, "output").name
         self._opened: _Opened | None = None
+        self._queue: PlaybackQueue | None = None
         self._resampler: Resampler | None = None
-        self._opening: asyncio.Task[None] | None = None
         self._reply = 0
+        self._is_paused = False
+        self._looks_again = False
+        # What was played from queues that are gone, and what of the present one belongs to earlier replies.
+        self._heard_before_s = 0.0
         self._counted_s = 0.0
+        self._underruns_before = 0
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._in_turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def play(self, chunk: AudioChunk) -> None:
         """Queue *chunk*, when less than a second is waiting. See AudioOutput."""
         reply = self._reply
         self._stay_open()
-        opened = await self._open()
-        rest = self._resampled(chunk, opened.stream.rate_hz) if reply == self._reply else None
-        while rest is not None and reply == self._reply:
-            if opened.queue.waiting_s < QUEUE_S:
-                rest = rest[opened.queue.write(rest) :]
-                if not len(rest):
+        rest: AudioChunk | None = None
+        while (queue := await self._queue_for(chunk.rate_hz, reply)) is not None:
+            rest = self._resampled(chunk, queue) if rest is None else _converted(rest, queue.rate_hz)
+            if queue.waiting_s < QUEUE_S:
+                rest = AudioChunk(rest.samples[queue.write(rest.samples) :], rest.rate_hz)
+                if not len(rest.samples):
                     return
-            await self._wait(opened, opened.queue.waiting_s - QUEUE_S)
+            await self._wait(queue.waiting_s - QUEUE_S)
 
     async def drain(self) -> float:
         """Wait until the last sample has left the loudspeaker; seconds. See AudioOutput."""
-        reply, opened = self._reply, self._opened
-        if opened is not None:
-            await self._play_rest(opened, reply)
+        reply = self._reply
+        self._flush()
+        while reply == self._reply and (self._is_paused or self._is_sounding):
+            await self._play_on()
         if reply != self._reply:
             return 0.0
         self._close_when_idle()
-        return self._take_counted(0.0)
+        return self._take_played()
 
     async def stop(self) -> float:
         """Fall silent within some 50 ms; seconds heard. See AudioOutput."""
         self._reply += 1
+        self._is_paused = False
         self._resampler = None
-        opened = self._opened
-        if opened is None:
-            return self._take_counted(0.0)
-        if not opened.is_sounding:
-            self._close_when_idle()
-            return self._take_counted(0.0)
-        opened.queue.discard()
-        # Closing also empties the device's own buffers, which may hold much more than 50 ms.
-        await self._close_stream()
-        return self._take_counted(opened.stream.latency_s)
+        queue = self._queue
+        if queue is not None:
+            queue.discard()
+            queue.is_held = False
+            if self._opened is not None and queue.is_sounding:
+                # Closing also empties the device's own buffers, which may hold much more than 50 ms.
+                await self._in_its_turn(self._close_stream(), "silence the loudspeaker")
+        self._close_when_idle()
+        return self._take_played()
+
+    async def pause(self) -> None:
+        """Fall silent within some 50 ms, keep what was not heard. See AudioOutput."""
+        self._is_paused = True
+        self._stay_open()
+        if self._queue is not None:
+            self._queue.is_held = True
+            if self._opened is not None and self._queue.is_sounding:
+                await self._in_its_turn(self._close_stream(), "pause the loudspeaker")
+
+    async def resume(self) -> None:
+        """Go on where the pause began. See AudioOutput."""
+        self._is_paused = False
+        if self._queue is None:
+            return
+        self._queue.is_held = False
+        if self._queue.waiting_s > 0:
+            with contextlib.suppress(AudioError):  # ``play`` and ``drain`` try as well, and say so.
+                await self._open()
+
+    @property
+    def played_seconds(self) -> float:
+        """Seconds that have left the loudspeaker since the last drain or stop."""
+        heard_s = self._queue.heard_s if self._queue is not None else 0.0
+        return max(0.0, self._heard_before_s + heard_s - self._counted_s)
+
+    @property
+    def underruns(self) -> int:
+        """Gaps within replies, because the voice or this computer was too slow."""
+        return self._underruns_before + (self._queue.underruns if self._queue is not None else 0)
 
     async def close(self) -> None:
         """Release the device."""
         self._reply += 1
+        self._is_paused = False
+        if self._queue is not None:
+            self._queue.discard()
         self._stay_open()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._close_stream()
+        await self._in_its_turn(self._close_stream(), "close the loudspeaker")
+        self._stay_open()
 
     # ── playing ──────────────────────────────────────────────────────────────────────────────────
 
-    def _resampled(self, chunk: AudioChunk, rate_hz: int) -> Samples:
-        """*chunk* at the device's rate, after what is left of a chunk of another rate."""
+    @property
+    def _is_sounding(self) -> bool:
+        return self._queue is not None and self._queue.is_sounding
+
+    async def _queue_for(self, rate_hz: int, reply: int) -> PlaybackQueue | None:
+        """Where sound waits: of the open device's rate, in a pause of any. None once the reply was stopped."""
+        while reply == self._reply:
+            if self._is_paused:
+                if self._queue is None:
+                    self._queue = PlaybackQueue(rate_hz, 1, CAPACITY_S, self._meters)
+                    self._queue.is_held = True
+                return self._queue
+            if self._opened is not None and self._opened.stream.is_open:
+                return self._queue
+            await self._open_or_give_up()
+        return None
+
+    def _resampled(self, chunk: AudioChunk, queue: PlaybackQueue) -> AudioChunk:
+        """*chunk* at the queue's rate, after what is left of a chunk of another rate."""
         before = self._resampler
-        if before is None or (before.from_hz, before.to_hz) != (chunk.rate_hz, rate_hz):
-            self._resampler = Resampler(chunk.rate_hz, rate_hz)
-            if before is not None and before.to_hz == rate_hz:
-                return np.concatenate([before.flush(), self._resampler.process(chunk.samples)])
+        if before is None or (before.from_hz, before.to_hz) != (chunk.rate_hz, queue.rate_hz):
+            self._resampler = Resampler(chunk.rate_hz, queue.rate_hz)
+            if before is not None and before.to_hz == queue.rate_hz:
+                both = np.concatenate([before.flush(), self._resampler.process(chunk.samples)])
+                return AudioChunk(both, queue.rate_hz)
             before = self._resampler
-        return before.process(chunk.samples)
+        return AudioChunk(before.process(chunk.samples), queue.rate_hz)
 
-    async def _play_rest(self, opened: "_Opened", reply: int) -> None:
-        if self._resampler is not None:
-            opened.queue.write(self._resampler.flush())
-            self._resampler = None
-        opened.queue.end()
-        was_sounding = opened.is_sounding
-        while opened.queue.waiting_s > 0 and reply == self._reply:
-            await self._wait(opened, opened.queue.waiting_s)
-        if was_sounding and reply == self._reply:
-            await asyncio.sleep(opened.stream.latency_s + BLOCK_S)
-            opened.heard_s = opened.queue.played_s
-        if opened.queue.underruns:
-            log.debug("%d gaps in the reply", opened.queue.underruns)
-            opened.queue.underruns = 0
+    def _flush(self) -> None:
+        """The reply is complete: nothing stays behind in the resampler."""
+        if self._queue is not None:
+            if self._resampler is not None:
+                self._queue.write(self._resampler.flush())
+            self._queue.end()
+        self._resampler = None
 
-    async def _wait(self, opened: "_Opened", seconds: float) -> None:
+    async def _play_on(self) -> None:
+        """Get a little closer to the end of what is queued."""
+        if self._is_paused or self._queue is None:
+            await asyncio.sleep(LONGEST_NAP_S)
+        elif self._queue.waiting_s > 0:
+            await self._open_or_give_up()
+            await self._wait(self._queue.waiting_s)
+        else:
+            await self._wait_for_the_last(self._queue)
+
+    async def _wait_for_the_last(self, queue: PlaybackQueue) -> None:
+        """What is inside the device still has to be heard."""
+        opened = self._opened
+        await asyncio.sleep(queue.latency_s + BLOCK_S)
+        if queue.waiting_s == 0 and opened is self._opened and not self._is_paused:
+            queue.all_was_heard()
+
+    async def _wait(self, seconds: float) -> None:
         """Let the device take about *seconds* of sound. Raises AudioError if it takes nothing any more."""
         await asyncio.sleep(min(max(seconds, 0.005), LONGEST_NAP_S))
-        if opened is self._opened and opened.is_lost(asyncio.get_running_loop().time()):
-            await self._close_stream()
-            self._counted_s = 0.0
-            raise AudioError(
-                f'The loudspeaker "{self._name}" takes no sound any more. Check its plug, or set audio.output_device.',
-                code="audio-unavailable",
-            )
+        opened = self._opened
+        if self._is_paused or opened is None or not opened.is_lost(asyncio.get_running_loop().time()):
+            return
+        was_alive = opened.has_taken_sound
+        log.info('the loudspeaker "%s" takes no sound any more', self._name)
+        self._looks_again = True
+        await self._in_its_turn(self._close_stream(), "close the lost loudspeaker")
+        if was_alive:
+            with contextlib.suppress(AudioError):
+                await self._open()
+                return
+        self._give_up()
+        raise AudioError(
+            f'The loudspeaker "{self._name}" takes no sound any more. Check its plug, or set audio.output_device.',
+            code="audio-unavailable",
+        )
 
-    def _take_counted(self, unheard_s: float) -> float:
-        """Seconds heard since the last call, the device's *unheard_s* taken off."""
-        played_s = self._counted_s + (self._opened.uncounted_s() if self._opened else 0.0)
-        self._counted_s = 0.0
-        return max(0.0, played_s - unheard_s)
+    def _give_up(self) -> None:
+        """The rest of the reply is not heard."""
+        self._drop_queue()
+        self._take_played()
+
+    def _take_played(self) -> float:
+        """Seconds heard since the last call."""
+        played_s = self.played_seconds
+        self._counted_s += played_s
+        return played_s
 
     # ── the stream ───────────────────────────────────────────────────────────────────────────────
 
-    async def _open(self) -> "_Opened":
-        """The open device; opened now if need be. Raises AudioError."""
-        if self._opened is not None and not self._opened.stream.is_open:
-            await self._close_stream()  # It was closed under us, to look for other devices.
-        while self._opened is None:
-            if self._opening is None:
-                self._opening = self._start(self._open_device(), "open the loudspeaker")
-            # Shielded: a reply that is interrupted here must not leave a stream behind that nobody knows of.
-            await asyncio.shield(self._opening)
-        return self._opened
+    async def _open(self) -> None:
+        """Have the device open, unless there is a pause. Raises AudioError."""
+        while not self._is_paused and (self._opened is None or not self._opened.stream.is_open):
+            await self._in_its_turn(self._open_stream(self._reply), "open the loudspeaker")
 
-    async def _open_device(self) -> None:
+    async def _open_or_give_up(self) -> None:
+        """The same for a reply, which has failed if there is no device."""
         try:
-            self._opened = await asyncio.to_thread(self._find_and_open)
-            self._name = self._opened.name
-        finally:
-            self._opening = None
+            await self._open()
+        except AudioError:
+            self._give_up()
+            raise
+
+    async def _open_stream(self, reply: int) -> None:
+        if self._opened is not None and self._opened.stream.is_open:
+            return
+        await self._close_stream()  # It was closed under us, to look for other devices.
+        opened = await asyncio.to_thread(self._find_and_open)
+        self._looks_again = False
+        self._opened, self._name = opened, opened.name
+        self._move_to(opened.queue)
+        opened.queue.is_held = self._is_paused
+        if reply != self._reply:
+            self._close_when_idle()
 
     def _find_and_open(self) -> "_Opened":
-        try:
-            return _Opened(choose_device(list_devices(), self._wanted, "output"), self._meters)
-        except AudioError as exc:
-            log.info("looking for the loudspeaker again: %s", exc)
-            portaudio.refresh()
-            return _Opened(choose_device(list_devices(), self._wanted, "output"), self._meters)
+        if not self._looks_again:
+            try:
+                return self._open_chosen()
+            except AudioError as exc:
+                log.info("looking for the loudspeaker again: %s", exc)
+        portaudio.refresh()
+        return self._open_chosen()
+
+    def _open_chosen(self) -> "_Opened":
+        device = choose_device(list_devices(), self._wanted, "output")
+        return _Opened(device, self._queue, self._meters, self._tap)
+
+    def _move_to(self, queue: PlaybackQueue) -> None:
+        """Let what waits be heard on a device with another rate."""
+        before = self._queue
+        if before is queue:
+            return
+        if before is not None:
+            if self._resampler is not None:
+                before.write(self._resampler.flush())
+                self._resampler = None
+            queue.write(resample(before.waiting(), before.rate_hz, queue.rate_hz))
+            queue.expects_more = before.expects_more
+            self._drop_queue()
+        self._queue = queue
+
+    def _drop_queue(self) -> None:
+        queue, self._queue = self._queue, None
+        self._resampler = None
+        if queue is not None:
+            self._heard_before_s += queue.heard_s
+            self._underruns_before += queue.underruns
 
     async def _close_stream(self) -> None:
+        """Close the device; what it took and nobody heard waits again."""
         opened, self._opened = self._opened, None
-        self._resampler = None
-        if opened is not None:
-            opened.queue.discard()
-            self._counted_s += opened.uncounted_s()
+        if opened is None:
+            return
+        opened.queue.is_held = True
+        try:
             await asyncio.to_thread(opened.stream.close)
+        finally:
+            opened.queue.take_back()
             self._meters.speaking_level = 0.0
 
     def _close_when_idle(self) -> None:
         self._stay_open()
-        self._idle_timer = asyncio.get_running_loop().call_later(IDLE_CLOSE_S, self._begin_to_close)
+        if self._opened is not None:
+            self._idle_timer = asyncio.get_running_loop().call_later(IDLE_CLOSE_S, self._begin_to_close)
 
     def _stay_open(self) -> None:
         if self._idle_timer is not None:
@@ -203,11 +331,22 @@ class Speakers:
     def _begin_to_close(self) -> None:
         self._start(self._close_stream(), "close the idle loudspeaker")
 
+    async def _in_its_turn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do *work* on the stream, after what was begun before.
+
+        Shielded: a reply that is interrupted here must not leave a stream behind that nobody knows of.
+        """
+        await asyncio.shield(self._start(work, name))
+
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(self._alone(work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
+
+    async def _alone(self, work: Coroutine[Any, Any, None]) -> None:
+        async with self._in_turn:
+            await work
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -216,52 +355,62 @@ class Speakers:
 
 
 class _Opened:
-    """One opening of a device, with all that must not outlive it."""
+    """One opening of a device, with all that must not outlive it.
 
-    def __init__(self, device: Device, meters: Meters) -> None:
+    It plays *queue*, if that has the device's rate and channels; else a new one. Either is held until the owner says
+    otherwise, so that the tap knows the device before its sound.
+    """
+
+    def __init__(self, device: Device, queue: PlaybackQueue | None, meters: Meters, tap: PlayedTap | None) -> None:
         self.name = device.name
         rate_hz, channels = device.default_rate_hz, min(2, device.output_channels)
-        self.queue = PlaybackQueue(rate_hz, channels, CAPACITY_S, meters)
-        self.stream: Stream = portaudio.open_stream(
-            "output",
-            device.index,
-            rate_hz,
-            channels,
-            round(BLOCK_S * rate_hz),
-            self._wanted,
-            self._may_interrupt,
-            _ignore,
-        )
-        self.heard_s = 0.0
-        """Of the queue's ``played_s``, what has also left the device."""
-        self._counted_s = 0.0
-        self._callbacks_seen = 0
+        if queue is None or (queue.rate_hz, queue.channels) != (rate_hz, channels):
+            queue = PlaybackQueue(rate_hz, channels, CAPACITY_S, meters)
+        self.queue = queue
+        self.queue.is_held = True
+        self._tap = tap
+        self._is_ready = False
+        self._callbacks_before = self._callbacks_seen = queue.callbacks
         self._seen_at: float | None = None
+        block_frames = round(BLOCK_S * rate_hz)
+        self.stream: Stream = portaudio.open_stream(
+            "output", device.index, rate_hz, channels, block_frames, self._take, self._may_interrupt, self._end
+        )
+        self.queue.latency_s = self.stream.latency_s
+        if tap is not None:
+            tap.opened(rate_hz, self.stream.latency_s)
+        self._is_ready = True
 
     @property
-    def is_sounding(self) -> bool:
-        """Whether something can be heard, or is about to be."""
-        return self.queue.waiting_s > 0 or self.queue.played_s > self.heard_s
-
-    def uncounted_s(self) -> float:
-        """Seconds played since the last call."""
-        before, self._counted_s = self._counted_s, self.queue.played_s
-        return self._counted_s - before
+    def has_taken_sound(self) -> bool:
+        """Whether the device has ever asked for some."""
+        return self.queue.callbacks > self._callbacks_before
 
     def is_lost(self, now: float) -> bool:
         """Whether the device has stopped asking for sound."""
         callbacks = self.queue.callbacks
         if self._seen_at is None or callbacks != self._callbacks_seen:
             self._callbacks_seen, self._seen_at = callbacks, now
-        return now - self._seen_at > (LOST_S if callbacks else FIRST_TAKE_S)
+        return now - self._seen_at > (LOST_S if self.has_taken_sound else FIRST_TAKE_S)
 
-    def _wanted(self, data: Any, frames: int, times: Any, status: Any) -> None:
+    def _take(self, data: Any, frames: int, times: Any, status: Any) -> None:
         """PortAudio's callback: copy, and nothing else."""
-        self.queue.fill(np.frombuffer(data, dtype=np.int16))
+        buffer = np.frombuffer(data, dtype=np.int16)
+        self.queue.fill(buffer)
+        if self._tap is not None and self._is_ready:
+            self._tap.played(buffer[:: self.queue.channels])
 
     def _may_interrupt(self) -> bool:
-        return not self.is_sounding
+        return self.queue.is_held or not self.queue.is_sounding
+
+    def _end(self) -> None:
+        """The stream is closed, by whomever."""
+        if self._tap is not None:
+            self._tap.closed()
 
 
-def _ignore() -> None:
-    pass
+def _converted(chunk: AudioChunk, rate_hz: int) -> AudioChunk:
+    """The rest of a chunk, if it is for a device of another rate now."""
+    if chunk.rate_hz == rate_hz:
+        return chunk
+    return AudioChunk(resample(chunk.samples, chunk.rate_hz, rate_hz), rate_hz)

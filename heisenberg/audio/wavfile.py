@@ -230,20 +230,38 @@ class NoOutput:
 
     async def play(self, chunk: AudioChunk) -> None:
         """Take note of *chunk*."""
-        await self._pace.wait_for_room()
-        self._pace.add(chunk.seconds)
+        if await self._pace.wait_for_room():
+            self._pace.add(chunk.seconds)
 
     async def drain(self) -> float:
         """Wait until it would have been heard; seconds."""
-        await self._pace.wait_for_end()
-        return self._pace.take_played()
+        return self._pace.finish() if await self._pace.wait_for_end() else 0.0
 
     async def stop(self) -> float:
         """Forget what would not have been heard yet; seconds."""
-        return self._pace.take_played()
+        return self._pace.stop()
+
+    async def pause(self) -> None:
+        """Stop the clock; an output that is not paced takes what comes now, and counts it as not heard."""
+        self._pace.pause()
+
+    async def resume(self) -> None:
+        """Let it go on."""
+        self._pace.resume()
+
+    @property
+    def played_seconds(self) -> float:
+        """Seconds that would have been heard since the last drain or stop."""
+        return self._pace.played_s
+
+    @property
+    def underruns(self) -> int:
+        """How often a paced reply had to wait for sound."""
+        return self._pace.underruns
 
     async def close(self) -> None:
         """Nothing to release."""
+        self._pace.stop()
 
 
 class WavOutput:
@@ -267,7 +285,8 @@ class WavOutput:
 
     async def play(self, chunk: AudioChunk) -> None:
         """Append *chunk*, at the file's rate."""
-        await self._pace.wait_for_room()
+        if not await self._pace.wait_for_room():
+            return
         resampler = self._resampler_for(chunk.rate_hz)
         self._append(resampler.process(chunk.samples))
         self._pace.add(chunk.seconds)
@@ -275,8 +294,7 @@ class WavOutput:
     async def drain(self) -> float:
         """Finish the reply; seconds of it."""
         self._finish_resampling()
-        await self._pace.wait_for_end()
-        return self._pace.take_played()
+        return self._pace.finish() if await self._pace.wait_for_end() else 0.0
 
     async def stop(self) -> float:
         """Cut the reply where a listener would have heard it stop; seconds until there."""
@@ -284,10 +302,29 @@ class WavOutput:
         if unheard_s and self._rate_hz:
             self._writer.drop_last(round(unheard_s * self._rate_hz))
         self._resampler = None
-        return self._pace.take_played()
+        return self._pace.stop()
+
+    async def pause(self) -> None:
+        """Stop the clock; an output that is not paced takes what comes now, and counts it as not heard."""
+        self._pace.pause()
+
+    async def resume(self) -> None:
+        """Let it go on."""
+        self._pace.resume()
+
+    @property
+    def played_seconds(self) -> float:
+        """Seconds that would have been heard since the last drain or stop."""
+        return self._pace.played_s
+
+    @property
+    def underruns(self) -> int:
+        """How often a paced reply had to wait for sound."""
+        return self._pace.underruns
 
     async def close(self) -> None:
         """Finish the file."""
+        self._pace.stop()
         self._finish_resampling()
         self._writer.close()
 
