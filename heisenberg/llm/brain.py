@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from heisenberg.core.config import LlmConfig, VisualConfig
-from heisenberg.core.errors import BrainError
+from heisenberg.core.errors import BrainError, HeisenbergError
 from heisenberg.core.stages import Exchange, LeaseService, ServiceLease, Thought
 from heisenberg.llm.answer import GrowingAnswer
 from heisenberg.llm.prompts import Prompt, PromptBuilder
@@ -29,6 +29,8 @@ CONNECT_TIMEOUT_S = 10.0
 
 LLAMA_FIELDS = {
     "cache_prompt": True,
+    # The first slot belongs to the voice: whoever else uses a server with several leaves it its cache.
+    "id_slot": 0,
     # When the oldest exchange is forgotten, what follows it is moved within the cache, not read again.
     "n_cache_reuse": 32,
     # Thinking aloud would keep the user waiting; templates that cannot think ignore it.
@@ -73,6 +75,8 @@ class SchemaBrain:
         self._http = http
         self._owns_http = http is None
         self._is_constrained = True
+        self._preparing: asyncio.Task[None] | None = None
+        self._language: str | None = None
 
     async def think(
         self, question: str, history: Sequence[Exchange], language: str | None = None
@@ -81,6 +85,8 @@ class SchemaBrain:
 
         Raises: BrainError; RunnerError if the model cannot be started.
         """
+        await self._stop_preparing()
+        self._language = language
         prompt = self._prompts.build(question, history, language)
         answer = GrowingAnswer(self._schema)
         async with self._leased() as service:
@@ -91,6 +97,22 @@ class SchemaBrain:
         for thought in answer.finish():
             yield thought
 
+    async def prepare(self, history: Sequence[Exchange]) -> None:
+        """Let llama.cpp read the prompt up to where the question will stand, so that only the question is left.
+
+        The language is taken to be that of the last question. A question that comes meanwhile ends this at once;
+        so does cancelling it. What was read until then stays in the server's cache. Other servers are not asked:
+        each request to them may cost money, and no field of the protocol says what they keep.
+        """
+        if self._llm.backend != "llama.cpp":
+            return
+        await self._stop_preparing()
+        self._preparing = asyncio.create_task(self._read_ahead(history), name="prepare")
+        try:
+            await asyncio.wait([self._preparing])
+        finally:
+            await self._stop_preparing()
+
     async def warm_up(self) -> None:
         """Start the server and let it read the part of the prompt that stays. Raises HeisenbergError."""
         prompt = self._prompts.build("Hello!")
@@ -100,9 +122,31 @@ class SchemaBrain:
 
     async def close(self) -> None:
         """Close the HTTP session, if it is ours. May be called twice."""
+        await self._stop_preparing()
         if self._owns_http and self._http is not None:
             await self._http.close()
             self._http = None
+
+    async def _read_ahead(self, history: Sequence[Exchange]) -> None:
+        prompt = self._prompts.build("", history, self._language)
+        body = self._request(prompt, max_tokens=1)  # 0 is taken for 1
+        try:
+            async with self._leased() as service:
+                url = address(service.url, prompt.path)
+                async with aclosing(
+                    stream(self._session(), url, service.api_key, body, self._limits(prompt))
+                ) as deltas:
+                    async for _ in deltas:
+                        pass
+        except HeisenbergError as exc:
+            log.debug("The prompt was not read ahead: %s", exc)
+
+    async def _stop_preparing(self) -> None:
+        """End a preparation and wait until it gave the model back: that takes no time, its connection just closes."""
+        task, self._preparing = self._preparing, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait([task])
 
     @asynccontextmanager
     async def _leased(self) -> AsyncIterator[ServiceLease]:
@@ -124,12 +168,12 @@ class SchemaBrain:
     async def _deltas(self, service: ServiceLease, prompt: Prompt, max_tokens: int) -> AsyncGenerator[Delta, None]:
         """The model's answer; asked again without the schema if the server does not know schemas."""
         url = address(service.url, prompt.path)
-        first_s = self._llm.stall_seconds + prompt.tokens / PROMPT_TOKENS_PER_S
-        limits = Limits(first_s, self._llm.stall_seconds, self._llm.timeout_seconds)
         while True:
             body = self._body(prompt, max_tokens)
             try:
-                async with aclosing(stream(self._session(), url, service.api_key, body, limits)) as deltas:
+                async with aclosing(
+                    stream(self._session(), url, service.api_key, body, self._limits(prompt))
+                ) as deltas:
                     async for delta in deltas:
                         yield delta
                 return
@@ -139,14 +183,22 @@ class SchemaBrain:
                 log.warning("%s does not take a JSON schema (%s); its answers are not constrained.", url, exc.reason)
                 self._is_constrained = False
 
-    def _body(self, prompt: Prompt, max_tokens: int) -> dict[str, Any]:
-        llm, is_llama = self._llm, self._llm.backend == "llama.cpp"
+    def _limits(self, prompt: Prompt) -> Limits:
+        llm = self._llm
+        return Limits(llm.stall_seconds + prompt.tokens / PROMPT_TOKENS_PER_S, llm.stall_seconds, llm.timeout_seconds)
+
+    def _request(self, prompt: Prompt, max_tokens: int) -> dict[str, Any]:
+        """The body without the schema."""
+        llm = self._llm
         body = {"model": llm.model, **prompt.fields, "stream": True, "max_tokens": max_tokens}
         body |= {"temperature": llm.temperature} | ({"seed": llm.seed} if llm.seed >= 0 else {})
-        body |= LLAMA_FIELDS if is_llama else {}
+        return body | (LLAMA_FIELDS if llm.backend == "llama.cpp" else {})
+
+    def _body(self, prompt: Prompt, max_tokens: int) -> dict[str, Any]:
+        body = self._request(prompt, max_tokens)
         if not self._is_constrained:
             return body
-        schema = self._schema.json_schema()
+        is_llama, schema = self._llm.backend == "llama.cpp", self._schema.json_schema()
         if is_llama and "prompt" in prompt.fields:  # where llama.cpp ignores response_format
             return body | {"json_schema": schema}
         named = {"name": "answer", "strict": True, "schema": schema}

@@ -26,6 +26,11 @@ MESSAGE_TOKENS = 6
 """What a template adds to each message, at most."""
 
 
+QUESTION_TOKENS = 64
+"""Kept free for the question, so that no shorter one changes how much of the history fits: what stands before it
+stays the same to the byte."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a chat."""
@@ -84,7 +89,7 @@ class PromptBuilder:
         system = Message("system", self._system(language))
         left = max(self._llm.context_tokens - self._llm.max_tokens, self._llm.context_tokens // 2) - system.tokens
         asked = Message("user", without_markers(_shortened(question, left)))
-        left -= asked.tokens
+        left -= max(asked.tokens, QUESTION_TOKENS)
         worked = self._worked_answers(language, left // 2)
         left -= sum(message.tokens for message in worked)
         return self._prompt([system, *worked, *_recent(history, left), asked])

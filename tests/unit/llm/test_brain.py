@@ -245,6 +245,75 @@ async def test_warming_up_reads_the_prompt_that_stays(server: FakeLlamaServer) -
     assert warm["response_format"] == asked["response_format"]
 
 
+async def test_preparing_sends_what_stands_before_the_question(server: FakeLlamaServer) -> None:
+    """The question then differs from it only at its end; the language is that of the question before."""
+    server.enqueue(ANSWER)
+    told = [Exchange("Bonjour", "Salut !")]
+    async with brain_of(server) as brain:
+        _ = [thought async for thought in brain.think("Bonjour", (), "fr")]
+        await brain.prepare(told)
+        _ = [thought async for thought in brain.think("Et la mer ?", told, "fr")]
+    _, ahead, asked = server.requests
+
+    assert ahead["messages"][:-1] == asked["messages"][:-1]
+    assert {"role": "user", "content": ""} == ahead["messages"][-1]
+    assert (1, True, 0) == (ahead["max_tokens"], ahead["cache_prompt"], ahead["id_slot"])
+    assert "response_format" not in ahead
+
+
+async def test_a_question_does_not_wait_for_what_is_being_prepared(server: FakeLlamaServer) -> None:
+    """The preparation gives the model back, and its connection is closed."""
+    server.enqueue(STALL)
+    server.enqueue(ANSWER)
+    free = asyncio.Lock()
+
+    @asynccontextmanager
+    async def lease() -> AsyncIterator[FakeLlamaServer]:
+        async with free:
+            yield server
+
+    brain = SchemaBrain(LlmConfig(), VisualConfig(), lease)
+    async with asyncio.timeout(5):
+        preparing = asyncio.create_task(brain.prepare(()))
+        await server.asked.wait()
+        thoughts = [thought async for thought in brain.think("How is the sea?", ())]
+        await server.cancelled.wait()
+        await preparing
+    await brain.close()
+
+    assert Answer(REPLY, VISUAL, 1) == thoughts[-1]
+    assert [] == server.condemned
+
+
+async def test_preparing_can_be_cancelled(server: FakeLlamaServer) -> None:
+    server.enqueue(STALL)
+    async with brain_of(server) as brain, asyncio.timeout(5):
+        preparing = asyncio.create_task(brain.prepare(()))
+        await server.asked.wait()
+        preparing.cancel()
+        await asyncio.wait([preparing])
+        await server.cancelled.wait()
+
+        assert preparing.cancelled()
+
+
+async def test_what_cannot_be_prepared_troubles_nobody(
+    server: FakeLlamaServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.enqueue(status=500, message="out of memory")
+    async with brain_of(server) as brain:
+        await brain.prepare(())
+
+    assert "" == caplog.text
+
+
+async def test_another_companys_server_is_not_asked_to_prepare(server: FakeLlamaServer) -> None:
+    async with brain_of(server, backend="openai") as brain:
+        await brain.prepare(())
+
+    assert [] == server.requests
+
+
 async def test_a_shared_session_stays_open(server: FakeLlamaServer) -> None:
     server.enqueue(ANSWER)
     async with aiohttp.ClientSession() as http:
