@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from heisenberg.runner.catalog.progress import Progress
     from heisenberg.runner.catalog.store import InstalledModel, Store
 
-ROLES = {"llm": "language model", "stt": "speech to text", "tts": "voice"}
+ROLES = {"llm": "language model", "stt": "speech to text", "tts": "voice", "turn": "turn detector"}
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

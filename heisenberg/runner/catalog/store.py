@@ -26,7 +26,12 @@ RECEIPT = ".heisenberg.json"
 STAGING = ".pulling"
 """In the models folder: pulls under way and their locks."""
 
-KIND_NAMES: Mapping[Kind, str] = {"llm": "a language model", "stt": "speech to text", "tts": "a voice"}
+KIND_NAMES: Mapping[Kind, str] = {
+    "llm": "a language model",
+    "stt": "speech to text",
+    "tts": "a voice",
+    "turn": "a turn detector",
+}
 
 _HUB_REPOSITORY = re.compile(r"(hf:)?(?P<repo>\w[\w.-]*/\w[\w.-]*)(?<!\.gguf)(?<!\.onnx)(:.*)?")
 

@@ -23,6 +23,7 @@ from heisenberg.runner.catalog.shapes import gguf_stem, is_safe_name, recognise
         (["tokenizer.json", "model.bin", "config.json"], None),
         (["a.onnx", "a.onnx.json"], ("tts", ("a.onnx", "a.onnx.json"))),
         (["a.onnx"], None),
+        (["smart-turn-v3.2-cpu.onnx", "README.md"], ("turn", ("smart-turn-v3.2-cpu.onnx",))),
         ([], None),
     ],
 )
