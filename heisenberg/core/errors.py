@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "osc-target-invalid": "An OSC target is not host:port or cannot be resolved.",
     "osc-port-busy": "The OSC port is in use by another program.",
     "sink-unwritable": "An output file cannot be written.",
+    "recording-unreadable": "A recorded turn is missing or damaged.",
     "model-not-found": "The named model is not installed or not known.",
     "model-pull-failed": "No source could deliver the model.",
     "model-checksum": "A downloaded file has the wrong checksum; it was discarded.",

@@ -97,6 +97,8 @@ class TurnCommitted(Event):
 
     reason: str
     """Why it was certain: the endpoint's reason, or ``text`` for typed input."""
+    text: str = ""
+    """What was typed; empty for a spoken turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
