@@ -1,7 +1,9 @@
 """One lane per model: a priority queue in front of the process that runs it.
 
 Voice goes first, then API calls, then background work; within a priority, first come first served.
-A lease is the right to use the model; it ends when its block does.
+A lease is the right to use the model; it ends when its block does. How long it may last is its holder's affair: every
+stage bounds its wait for the model's next word, and condemns a model that is late. Meanwhile the keeper makes sure
+that the model's process answers at all.
 """
 
 import asyncio
@@ -12,8 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
+from heisenberg.core.errors import UpstreamError
 from heisenberg.runner.supervisor.keeper import Keeper
 from heisenberg.runner.supervisor.process import ChildProcess
+
+MOST_WAITING = 100
 
 
 class Priority(IntEnum):
@@ -64,12 +69,13 @@ class Lane:
     async def lease(self, priority: Priority = Priority.VOICE) -> AsyncIterator[Lease]:
         """Wait for a turn and for the process. Bound the wait with ``asyncio.timeout``.
 
-        Raises: HeisenbergError if the model cannot be started.
+        Raises: HeisenbergError if the model cannot be started, or if 100 others wait already.
         """
         await self._acquire(priority)
         try:
             child = await self.keeper.ready()
-            yield Lease(self.keeper, child)
+            with self.keeper.in_use():
+                yield Lease(self.keeper, child)
         finally:
             self._release()
 
@@ -77,11 +83,15 @@ class Lane:
         if self._free > 0:
             self._free -= 1
             return
+        if len(self._waiting) >= MOST_WAITING:
+            raise UpstreamError(f"{self.keeper.name} has {MOST_WAITING} requests waiting already. Try again later.")
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (priority, next(self._order), place))
         try:
             await place
         except asyncio.CancelledError:
+            self._waiting = [entry for entry in self._waiting if entry[2] is not place]
+            heapq.heapify(self._waiting)
             if place.done() and not place.cancelled():
                 self._release()  # it was given the lease in the moment it left
             raise

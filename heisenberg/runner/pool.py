@@ -35,6 +35,7 @@ class Pool:
                 stop_grace_s=self._config.stop_grace_seconds,
                 breaker_failures=self._config.breaker_failures,
                 watcher=self._tell,
+                on_process=self._write_down,
             )
             self._lanes[name] = Lane(keeper, capacity)
         return self._lanes[name]
@@ -48,7 +49,7 @@ class Pool:
         self._watchers.remove(watcher)
 
     def pids(self) -> dict[str, int]:
-        """The running children: model name → process id."""
+        """The children that are ready: model name → process id."""
         return {name: lane.keeper.child.pid for name, lane in self._lanes.items() if lane.keeper.child is not None}
 
     async def close(self) -> None:
@@ -56,7 +57,16 @@ class Pool:
         await asyncio.gather(*(lane.keeper.stop() for lane in self._lanes.values()))
         self._ledger.write({})
 
+    def kill(self) -> None:
+        """End every child at once and without waiting; from any thread. For a process that cannot end in good order."""
+        for lane in tuple(self._lanes.values()):
+            if (process := lane.keeper.process) is not None:
+                process.kill()
+
+    def _write_down(self) -> None:
+        existing = ((name, lane.keeper.process) for name, lane in self._lanes.items())
+        self._ledger.write({name: process.pid for name, process in existing if process is not None})
+
     def _tell(self, what: str, name: str, reason: str) -> None:
-        self._ledger.write(self.pids())
         for watcher in tuple(self._watchers):
             watcher(what, name, reason)

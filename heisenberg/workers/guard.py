@@ -3,7 +3,9 @@
 Usage: python guard.py PROGRAM ARGS...
 
 Used for llama-server. Standard library only and run by path, so that it starts in milliseconds. It leads
-the process group; whatever ends the guard's parent ends the program within a moment.
+the process group; whatever ends the guard's parent ends the program within a moment. On Linux the program also ends
+when the guard is killed. Elsewhere the parent notices that and ends the group; only if both are killed at once the
+program stays, until the next start of Heisenberg sweeps it up (``runner/supervisor/sweep.py``).
 """
 
 import ctypes
@@ -43,6 +45,8 @@ def main(argv: list[str]) -> int:
                     break
             except OSError:
                 break
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # all that the program started, and us
         child.kill()
         os._exit(0)
 

@@ -1,11 +1,13 @@
 """What the speech workers share: a Wyoming service that answers once its model is loaded.
 
 A model is a blocking thing, so one thread owns it. A handler asks for work on that thread and writes
-events as results come; when its client goes away the work is abandoned at the next result.
+events as results come; when its client goes away the work is abandoned at the next result. A model that never comes
+to its next result ends the process: the parent starts another one.
 """
 
 import argparse
 import asyncio
+import faulthandler
 import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,6 +25,11 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+LONGEST_STEP_S = 300.0
+"""Longest wait for a model's next result. Clients lose patience long before; this is for a model that is stuck."""
+
+STANDARD_ERROR = 2
+
 
 class ModelThread:
     """The one thread that touches a model."""
@@ -31,14 +38,23 @@ class ModelThread:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Do *work* on the thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        """Do *work* on the thread; longer than 300 s, and the process ends with status 1 and a traceback."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, _watched, work)
 
     async def stream(self, work: Callable[[], Iterator[Result]]) -> AsyncIterator[Result]:
         """Iterate over ``work()`` on the thread; its results are never None."""
         results = await self.run(lambda: iter(work()))
         while (result := await self.run(lambda: next(results, None))) is not None:
             yield result
+
+
+def _watched(work: Callable[[], Result]) -> Result:
+    # The watch is a thread below the interpreter, so it also ends a model that never gives the interpreter back.
+    faulthandler.dump_traceback_later(LONGEST_STEP_S, exit=True, file=STANDARD_ERROR)
+    try:
+        return work()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 class ServiceHandler(AsyncEventHandler):

@@ -32,6 +32,13 @@ def say(text: str, end: str = "\n") -> None:
     sys.stdout.flush()
 
 
+def finish(seconds: float) -> None:
+    """End in good order, which takes a while."""
+    time.sleep(seconds)
+    say("finished")
+    os._exit(0)
+
+
 def habits(words: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in (word.partition("=") for word in words)}
 
@@ -42,6 +49,8 @@ def misbehave(habit: dict[str, str]) -> None:
         end_with_parent()
     if "ignore-term" in habit:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "finish" in habit:
+        signal.signal(signal.SIGTERM, lambda *_: finish(float(habit["finish"])))
     if "grandchild" in habit:  # inherits our output, and holds it open
         grandchild = subprocess.Popen([sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"])
         say(f"grandchild {grandchild.pid}")

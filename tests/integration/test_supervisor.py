@@ -136,6 +136,41 @@ async def test_a_child_that_hangs_is_condemned_and_replaced(folder: Path) -> Non
         assert not is_alive(first)
 
 
+async def test_a_child_that_is_stopped_in_use_is_replaced(folder: Path) -> None:
+    """Given a worker that hangs under a request, nobody need say so for the next one to be served."""
+    async with scene_in(folder) as scene:
+        lane = scene.lane()
+        first = await the_child_answers(lane)
+        async with lane.lease():
+            os.kill(first, signal.SIGSTOP)
+            await until(lambda: lane.keeper.child is None or lane.keeper.child.pid != first)
+
+        assert first != await the_child_answers(lane)
+        assert ("failed", "fake", "it does not answer") in scene.told
+        assert not is_alive(first)
+
+
+async def test_who_waits_in_the_queue_behind_a_stopped_child_is_served(folder: Path) -> None:
+    """Given a request that hangs, the one that waits for the lease does not spend all its time in the queue."""
+    async with scene_in(folder) as scene:
+        lane = scene.lane()
+        first = await the_child_answers(lane)
+
+        async def hangs() -> None:
+            async with lane.lease() as lease:
+                os.kill(first, signal.SIGSTOP)
+                reader, writer = await asyncio.open_unix_connection(lease.url.removeprefix("unix://"))
+                await reader.read()  # until the connection breaks
+                writer.close()
+
+        hanging = asyncio.create_task(hangs())
+        await asyncio.sleep(0)
+
+        assert first != await the_child_answers(lane)
+
+        await asyncio.gather(hanging, return_exceptions=True)
+
+
 async def test_what_a_dead_child_left_in_its_group_is_ended(folder: Path) -> None:
     async with scene_in(folder) as scene:
         lane = scene.lane("grandchild")
@@ -208,6 +243,38 @@ async def test_running_children_are_written_down(folder: Path) -> None:
 
         assert pid == json.loads(path.read_text())["children"]["fake"][0]
     assert [] == list(scene.ledgers.iterdir())
+
+
+async def test_starting_children_are_written_down_too(folder: Path) -> None:
+    """Given that we are killed while a model loads, which takes long, the next run must find it."""
+    async with scene_in(folder) as scene:
+        lane = scene.lane("never-ready")
+        waiting = asyncio.create_task(the_child_answers(lane))
+        await until(lambda: lane.keeper.process is not None)
+        (path,) = scene.ledgers.iterdir()
+        process = lane.keeper.process
+
+        assert process is not None
+        assert process.pid == json.loads(path.read_text())["children"]["fake"][0]
+        assert {} == scene.pool.pids()
+
+        await scene.pool.close()
+        with pytest.raises(ModelFailedToStart, match="was stopped"):
+            await waiting
+
+
+async def test_a_kill_without_waiting_ends_ready_and_starting_children(folder: Path) -> None:
+    async with scene_in(folder) as scene:
+        ready, starting = scene.lane("grandchild", name="ready"), scene.lane("never-ready", name="starting")
+        first = await the_child_answers(ready)
+        waiting = asyncio.create_task(the_child_answers(starting))
+        await until(lambda: starting.keeper.process is not None)
+        assert starting.keeper.process is not None
+        second = starting.keeper.process.pid
+        await asyncio.to_thread(scene.pool.kill)
+        await until(lambda: not group(first) and not group(second))
+        await scene.pool.close()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 # ── however we end ───────────────────────────────────────────────────────────────────────────────

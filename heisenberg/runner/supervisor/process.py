@@ -2,7 +2,8 @@
 
 A child leads its own process group, so that a stop reaches whatever it started. It ends with us: our
 workers watch their standard input, which we hold open, and other programs run under
-``workers/guard.py``, which does so for them. This file knows nothing of models, queues or restarts.
+``workers/guard.py``, which does so for them. Every wait here is bounded, also that for a killed process.
+This file knows nothing of models, queues or restarts.
 """
 
 import asyncio
@@ -28,6 +29,11 @@ LINE_LIMIT_BYTES = 2_000
 SHOWN_CHARACTERS = 300
 """So much of a line goes into an error message."""
 
+KILL_BOUND_S = 5.0
+"""A killed process that is still there after this hangs in the kernel, on a disk or a driver; we go on without it."""
+
+NOT_INHERITED = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
+"""Variables with which a service manager speaks to us, not to our children."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -84,8 +90,10 @@ class ChildProcess:
         self._reader = asyncio.create_task(self._read_output(), name=f"output of {spec.name}")
 
     @classmethod
-    async def start(cls, spec: ChildSpec, timeout_s: float) -> "ChildProcess":
-        """Start the child and return once it answers.
+    async def start(
+        cls, spec: ChildSpec, timeout_s: float, on_spawned: Callable[["ChildProcess"], None] = lambda child: None
+    ) -> "ChildProcess":
+        """Start the child and return once it answers. *on_spawned* is told of it as soon as it has a process id.
 
         Raises: ModelFailedToStart if it cannot be started, ends early, or is silent for *timeout_s* seconds.
         """
@@ -97,12 +105,13 @@ class ChildProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **spec.env},
+                env={name: value for name, value in os.environ.items() if name not in NOT_INHERITED} | dict(spec.env),
             )
         except OSError as exc:
             raise ModelFailedToStart(f"{spec.name} cannot be started: {exc.strerror or exc} ({spec.argv[0]}).") from exc
         child = cls(spec, transport, watched)
         try:
+            on_spawned(child)
             await child._wait_until_ready(timeout_s)
         except BaseException:
             await child.stop(grace_s=1.0)
@@ -123,10 +132,9 @@ class ChildProcess:
         """Wait until it ends; say how, for people."""
         await self._ended.wait()
         status = self._process.returncode or 0
-        with contextlib.suppress(TimeoutError):
-            # Its last words may still be in the pipe; a grandchild may hold the pipe open for ever.
-            await asyncio.wait_for(asyncio.shield(self._reader), 0.5)
-        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"exited with code {status}"
+        # Its last words may still be in the pipe; a grandchild may hold the pipe open for ever.
+        await asyncio.wait({self._reader}, timeout=0.5)
+        how = f"was ended by {_signal_name(-status)}" if status < 0 else f"exited with code {status}"
         last = self.last_line
         return f'{how}. Last line: "{last}"' if last else how
 
@@ -141,21 +149,33 @@ class ChildProcess:
         """End it and its group at once."""
         self._signal_group(signal.SIGKILL)
 
+    async def answers(self) -> bool:
+        """Whether it answers now, however busy it is."""
+        return await self.spec.is_ready(self.spec.address)
+
     async def stop(self, grace_s: float) -> None:
-        """Ask it to end, wait *grace_s* seconds, then kill its group."""
+        """Ask it to end, wait *grace_s* seconds, then kill its group. Returns within about *grace_s* + 5 s."""
         self._signal_group(signal.SIGTERM)
-        if self._process.stdin is not None:
-            self._process.stdin.close()
         try:
+            # Its standard input stays open meanwhile: at its end our workers and the guard end without any grace.
             await asyncio.wait_for(self._ended.wait(), grace_s)
         except TimeoutError:
             log.warning("%s ignores the request to end; killing it", self.spec.name)
-        self._signal_group(signal.SIGKILL)
-        await self._ended.wait()
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
-        # asyncio closes the pipes when it sees their end, which a grandchild can postpone for ever.
-        self._transport.close()
+        finally:  # also for whoever waits no longer
+            self._signal_group(signal.SIGKILL)
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Wait for the end of the killed process, and close our ends of its pipes."""
+        try:
+            await asyncio.wait_for(self._ended.wait(), KILL_BOUND_S)
+        except TimeoutError:
+            log.error("%s (process %d) cannot be ended; it hangs in the kernel", self.spec.name, self.pid)
+        finally:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+            # asyncio closes the pipes when it sees their end, which a grandchild can postpone for ever.
+            self._transport.close()
 
     async def _wait_until_ready(self, timeout_s: float) -> None:
         ended = asyncio.create_task(self.exited(), name=f"start of {self.spec.name}")
@@ -195,6 +215,14 @@ class ChildProcess:
         if text:
             self._lines.append(text)
             log.debug("%s: %s", self.spec.name, text)
+
+
+def _signal_name(number: int) -> str:
+    """``SIGSEGV``; a real-time signal has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _printable(line: bytes) -> str:

@@ -30,27 +30,44 @@ class PaperChild:
         self.started_at = asyncio.get_running_loop().time()
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.is_stopped = False
-        PaperChild.born.append(self)
+        self.is_silent = False
+        """It lives, but answers nobody."""
+        self.is_immortal = False
+        """Even a kill does not end it."""
+        self.surprise: Exception | None = None
+        """Raised when its end is waited for, as if by a fault of ours."""
+        self.asked: list[float] = []
 
     @classmethod
-    async def start(cls, spec: ChildSpec, timeout_s: float) -> "PaperChild":
+    async def start(cls, spec: ChildSpec, timeout_s: float, on_spawned: Callable[["PaperChild"], None]) -> "PaperChild":
         cls.starts.append(asyncio.get_running_loop().time())
         item = cls.script.popleft() if cls.script else None
         if isinstance(item, Exception):
             raise item
+        child = cls(spec)
+        on_spawned(child)
         if item is not None:
             await item.wait()
-        return cls(spec)
+        cls.born.append(child)
+        return child
+
+    async def answers(self) -> bool:
+        self.asked.append(asyncio.get_running_loop().time())
+        if self.is_silent:
+            await asyncio.Event().wait()
+        return True
 
     @property
     def is_running(self) -> bool:
         return not self._ended.done()
 
     async def exited(self) -> str:
+        if self.surprise is not None:
+            raise self.surprise
         return await asyncio.shield(self._ended)
 
     def die(self, how: str = "was ended by SIGSEGV") -> None:
-        if not self._ended.done():
+        if not self._ended.done() and not self.is_immortal:
             self._ended.set_result(how)
 
     def kill(self) -> None:
@@ -338,3 +355,197 @@ async def test_a_surprise_while_starting_reaches_who_waits(caplog: pytest.LogCap
     assert "Traceback" in caplog.text
 
     await keeper.stop()
+
+
+# ── children that live but do not answer ─────────────────────────────────────────────────────────
+
+
+@in_virtual_time
+async def test_a_child_that_falls_silent_in_use_is_replaced_within_two_seconds() -> None:
+    told: Watched = []
+    keeper = new_keeper(lambda *what: told.append(what))
+    child = await keeper.ready()
+    with keeper.in_use():
+        await asyncio.sleep(30)
+        child.is_silent = True  # type: ignore[attr-defined]
+        silent_at = asyncio.get_running_loop().time()
+        await asyncio.sleep(2.1)
+
+    assert PaperChild.starts[1] - silent_at <= 2.05
+    assert keeper.child is PaperChild.born[1]
+    assert ("failed", "whisper", "it does not answer") in told
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_child_that_fell_silent_while_idle_is_replaced_soon_after_it_is_used() -> None:
+    keeper = new_keeper()
+    child = await keeper.ready()
+    await asyncio.sleep(0.1)
+    child.is_silent = True  # type: ignore[attr-defined]
+    with keeper.in_use():
+        await asyncio.sleep(1.6)
+
+    assert keeper.child is PaperChild.born[1]
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_an_idle_child_that_falls_silent_is_noticed_too() -> None:
+    keeper = new_keeper()
+    (await keeper.ready()).is_silent = True  # type: ignore[attr-defined]
+    await asyncio.sleep(15)
+
+    assert keeper.child is PaperChild.born[1]
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_an_idle_child_is_seldom_asked() -> None:
+    keeper = new_keeper()
+    await keeper.ready()
+    await asyncio.sleep(100.5)
+
+    assert 10 == len(PaperChild.born[0].asked)
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_one_answer_that_is_missed_is_forgiven() -> None:
+    keeper = new_keeper()
+    child = await keeper.ready()
+    with keeper.in_use():
+        for _ in range(20):
+            child.is_silent = True  # type: ignore[attr-defined]
+            await asyncio.sleep(0.5)
+            child.is_silent = False  # type: ignore[attr-defined]
+            await asyncio.sleep(2)
+
+    assert keeper.child is child
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_our_own_sleep_is_not_the_childs_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a loop that was held up for seconds while it waited for an answer, again and again, nobody is killed."""
+    keeper = new_keeper()
+    child = await keeper.ready()
+    loop = asyncio.get_running_loop()
+    late = 0.0
+
+    async def answers() -> bool:
+        nonlocal late
+        late += 5.0
+        await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(child, "answers", answers)
+    monkeypatch.setattr(loop, "time", lambda: loop._jumping.now + late)  # type: ignore[attr-defined]
+    with keeper.in_use():
+        await asyncio.sleep(100)
+
+    assert keeper.child is child
+
+    monkeypatch.undo()
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_child_that_cannot_even_be_killed_does_not_hold_up_the_next_one() -> None:
+    """Given a process that hangs in the kernel, another one takes its place."""
+    keeper = new_keeper()
+    child = await keeper.ready()
+    child.is_immortal = True  # type: ignore[attr-defined]
+    keeper.condemn(child, "it is silent")
+    async with asyncio.timeout(10):
+        assert child is not await keeper.ready()
+
+    await keeper.stop()
+
+
+# ── the keeper itself ────────────────────────────────────────────────────────────────────────────
+
+
+@in_virtual_time
+async def test_a_fault_of_ours_costs_one_child_and_not_the_lane(caplog: pytest.LogCaptureFixture) -> None:
+    told: Watched = []
+    keeper = new_keeper(lambda *what: told.append(what))
+    ready = asyncio.Event()
+    PaperChild.script.append(ready)
+    asking = asyncio.create_task(keeper.ready())
+    await asyncio.sleep(0.01)
+    assert keeper.process is not None
+    keeper.process.surprise = ValueError("35 is not a valid Signals")  # type: ignore[attr-defined]
+    ready.set()
+    await asking
+    await asyncio.sleep(0.01)
+
+    assert keeper.child is PaperChild.born[1]
+    assert PaperChild.born[0].is_stopped
+    assert "Traceback" in caplog.text
+    assert ("failed", "whisper", "a fault in Heisenberg: ValueError('35 is not a valid Signals')") in told
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_a_watcher_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(*told: str) -> None:
+        raise ZeroDivisionError
+
+    keeper = new_keeper(fails)
+    await keeper.ready()
+    PaperChild.born[0].die()
+    await asyncio.sleep(0.01)
+
+    assert keeper.child is PaperChild.born[1]
+    assert "ZeroDivisionError" in caplog.text
+
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_who_waits_is_told_when_the_keeper_is_cancelled_from_outside() -> None:
+    """Given an event loop that is being closed, which cancels every task."""
+    keeper = new_keeper()
+    PaperChild.script.append(asyncio.Event())
+    asking = asyncio.create_task(keeper.ready())
+    await asyncio.sleep(1)
+    for task in asyncio.all_tasks() - {asyncio.current_task(), asking}:
+        task.cancel()
+    async with asyncio.timeout(1):
+        with pytest.raises(ModelFailedToStart, match="was stopped"):
+            await asking
+
+
+@in_virtual_time
+async def test_a_child_is_known_as_long_as_it_has_a_process() -> None:
+    known: list[object] = []
+    keeper = Keeper(
+        "whisper",
+        lambda: ChildSpec("whisper", ("whisper",), Address("unix:///x"), never),
+        start_timeout_s=10.0,
+        stop_grace_s=1.0,
+        breaker_failures=5,
+        watcher=lambda *told: None,
+        on_process=lambda: known.append(keeper.process),
+    )
+    ready = asyncio.Event()
+    PaperChild.script.append(ready)
+    asking = asyncio.create_task(keeper.ready())
+    await asyncio.sleep(1)
+
+    assert keeper.child is None
+    assert [keeper.process] == known
+    assert keeper.process is not None
+
+    ready.set()
+    child = await asking
+    await keeper.stop()
+
+    assert [child, None] == known

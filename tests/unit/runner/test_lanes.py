@@ -1,13 +1,15 @@
 """Voice goes first, nobody is lost in the queue, and a lease always ends."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from heisenberg.core.errors import ModelFailedToStart
-from heisenberg.runner.lanes import Lane, Priority
+from heisenberg.core.errors import ModelFailedToStart, UpstreamError
+from heisenberg.runner.lanes import MOST_WAITING, Lane, Priority
 from heisenberg.runner.supervisor.process import Address
 from tests.fakes.virtual_time import in_virtual_time
 
@@ -19,12 +21,20 @@ class FakeKeeper:
         self.child = SimpleNamespace(spec=SimpleNamespace(address=Address("unix:///x", "secret")))
         self.error: Exception | None = None
         self.condemned: list[tuple[Any, str]] = []
+        self.name = "whisper"
+        self.uses = 0
 
     async def ready(self) -> Any:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
         return self.child
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        self.uses += 1
+        yield
+        self.uses -= 1
 
     def condemn(self, child: Any, reason: str) -> None:
         self.condemned.append((child, reason))
@@ -144,5 +154,42 @@ async def test_a_wait_can_be_bounded() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(5), lane.lease():
                 pass
+    async with asyncio.timeout(1), lane.lease():
+        pass
+
+
+@in_virtual_time
+async def test_a_leased_child_is_watched_more_closely() -> None:
+    lane, keeper = new_lane()
+    async with lane.lease():
+        assert 1 == keeper.uses
+    assert 0 == keeper.uses
+
+
+@in_virtual_time
+async def test_those_who_left_do_not_fill_the_queue() -> None:
+    """Given a model that is busy for a minute while impatient callers come and go."""
+    lane, _ = new_lane()
+    async with lane.lease():
+        for _ in range(3 * MOST_WAITING):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1), lane.lease():
+                    pass
+
+        assert [] == lane._waiting
+
+
+@in_virtual_time
+async def test_a_queue_that_is_full_says_so() -> None:
+    lane, _ = new_lane()
+    async with lane.lease():
+        waiting = [asyncio.create_task(hold(lane, "", [])) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(UpstreamError, match="whisper has 100 requests waiting already"):
+            async with lane.lease():
+                pass
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
     async with asyncio.timeout(1), lane.lease():
         pass

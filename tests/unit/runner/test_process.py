@@ -1,8 +1,10 @@
 """One life of a real child process, whatever its habits."""
 
 import asyncio
+import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -192,6 +194,63 @@ async def test_output_that_is_not_text_is_shown_as_well_as_can_be(children: Chil
 async def test_what_is_added_to_the_environment_arrives(children: Children) -> None:
     async with running(children.spec("env=A_KEY", env={"A_KEY": "secret"})) as child:
         await until(lambda: child.last_line == "A_KEY=secret")
+
+
+async def test_variables_of_the_service_manager_are_not_inherited(
+    children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child must not be able to say in our name that we are well."""
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    async with running(children.spec("env=NOTIFY_SOCKET")) as child:
+        await until(lambda: child.last_line == "NOTIFY_SOCKET=None")
+
+
+async def test_a_child_that_ends_in_good_order_has_its_grace(children: Children) -> None:
+    """Given a worker that watches its standard input and has something to finish when it is asked to end."""
+    async with running(children.spec("lifeline", "finish=0.3"), grace_s=SOON_S) as child:
+        stopping = asyncio.create_task(child.stop(SOON_S))
+        how = await child.exited()
+        await stopping
+
+    assert 'exited with code 0. Last line: "finished"' == how
+
+
+async def test_leaving_a_stop_kills_the_child(children: Children) -> None:
+    async with running(children.spec("ignore-term", "grandchild")) as child:
+        stopping = asyncio.create_task(child.stop(600))
+        await asyncio.sleep(0)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+
+        assert not child.is_running
+        await until(lambda: not group(child.pid))
+
+
+async def test_a_child_is_known_before_it_is_ready(children: Children) -> None:
+    spawned: list[ChildProcess] = []
+    with pytest.raises(ModelFailedToStart):
+        await ChildProcess.start(children.spec("never-ready"), 0.3, spawned.append)
+
+    assert 1 == len(spawned)
+    assert not spawned[0].is_running
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="no real-time signals here")
+async def test_a_signal_without_a_name_is_told_by_its_number(children: Children) -> None:
+    async with running(children.spec()) as child:
+        os.kill(child.pid, signal.SIGRTMIN + 5)
+
+        assert f"was ended by signal {signal.SIGRTMIN + 5}" == await child.exited()
+
+
+async def test_a_stopped_child_does_not_answer(children: Children) -> None:
+    async with running(children.spec()) as child:
+        assert await child.answers()
+
+        os.kill(child.pid, signal.SIGSTOP)
+
+        assert not await child.answers()
 
 
 async def test_stopping_twice_and_killing_the_dead_is_harmless(children: Children) -> None:
