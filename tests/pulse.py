@@ -29,27 +29,39 @@ SPEAKERS = "virtual_speakers"
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 
-# norewinds keeps the latency of a null sink at 50 ms; without, it would deliver its first sound after a second.
-NULL_SINK = ["module-null-sink", "sink_name=device", "norewinds=1", "rate=48000", "channels=2"]
-
 ALSA_CONFIG = """\
 pcm_type.pulse {{ lib "libasound_module_pcm_pulse.so" }}
-pcm.{microphone} {{
-    type asym
-    capture.pcm {{ type pulse server "unix:{microphone_socket}" device "device.monitor" }}
-    hint {{ show on description "A microphone" }}
-}}
-pcm.{speakers} {{
-    type asym
-    playback.pcm {{ type pulse server "unix:{speakers_socket}" device "device" }}
-    hint {{ show on description "Loudspeakers" }}
-}}
+{devices}
 pcm.!default {{
     type asym
     capture.pcm "{microphone}"
     playback.pcm "{speakers}"
 }}
 """
+
+ALSA_MICROPHONE = """\
+pcm.{name} {{
+    type asym
+    capture.pcm {{ type pulse server "{server}" device "device.monitor" }}
+    hint {{ show on description "A microphone" }}
+}}
+"""
+
+ALSA_SPEAKERS = """\
+pcm.{name} {{
+    type asym
+    playback.pcm {{ type pulse server "{server}" device "device" }}
+    hint {{ show on description "Loudspeakers" }}
+}}
+"""
+
+
+def null_sink(rate_hz: int = 48_000) -> list[str]:
+    """The module that is a device, and its arguments.
+
+    norewinds keeps its latency at 50 ms; without, it would deliver its first sound after a second.
+    """
+    return ["module-null-sink", "sink_name=device", "norewinds=1", f"rate={rate_hz}", "channels=2"]
 
 
 def missing() -> str:
@@ -94,10 +106,14 @@ class PulseServer:
     def __enter__(self) -> "PulseServer":
         with contextlib.ExitStack() as stack:
             # The path of a UNIX socket may have 107 characters; pytest's folders are longer than they look.
-            sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pulse-")))
-            self._microphone = stack.enter_context(_daemon(sockets / "mic"))
-            self._speakers = stack.enter_context(_daemon(sockets / "spk"))
-            self.env = self._environment(sockets)
+            self._sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pulse-")))
+            self._microphone = stack.enter_context(_daemon(self._sockets / "mic"))
+            self._speakers = stack.enter_context(_daemon(self._sockets / "spk"))
+            self._devices = {MICROPHONE: ALSA_MICROPHONE, SPEAKERS: ALSA_SPEAKERS}
+            self._servers = {MICROPHONE: self._microphone, SPEAKERS: self._speakers}
+            self._defaults = {"microphone": MICROPHONE, "speakers": SPEAKERS}
+            self._write_config()
+            self.env = self._environment()
             self._stack = stack.pop_all()
         return self
 
@@ -108,13 +124,13 @@ class PulseServer:
 
     # ── sound ────────────────────────────────────────────────────────────────────────────────────
 
-    def play(self, path: Path | str) -> None:
+    def play(self, path: Path | str, microphone: str = MICROPHONE) -> None:
         """Say a WAV into the microphone; returns when it is over."""
-        subprocess.run(self._play_command(path), check=True, env=self.env)
+        subprocess.run(self._play_command(path, microphone), check=True, env=self.env)
 
-    def start_playing(self, path: Path | str) -> "subprocess.Popen[bytes]":
+    def start_playing(self, path: Path | str, microphone: str = MICROPHONE) -> "subprocess.Popen[bytes]":
         """Begin to say a WAV into the microphone."""
-        return subprocess.Popen(self._play_command(path), env=self.env)
+        return subprocess.Popen(self._play_command(path, microphone), env=self.env)
 
     def record(self, path: Path | str, seconds: float) -> None:
         """Write what the loudspeakers sound like into a WAV, for *seconds*."""
@@ -123,9 +139,9 @@ class PulseServer:
                 recorder.wait(seconds)
 
     @contextlib.contextmanager
-    def recording(self, path: Path | str) -> "Iterator[subprocess.Popen[bytes]]":
-        """Write what the loudspeakers sound like into a WAV, while the block lasts."""
-        command = ["parec", f"--server={self._speakers}", "--device=device.monitor", "--latency-msec=20"]
+    def recording(self, path: Path | str, speakers: str = SPEAKERS) -> "Iterator[subprocess.Popen[bytes]]":
+        """Write what the loudspeakers sound like into a WAV, while the block lasts and they are there."""
+        command = ["parec", f"--server={self._servers[speakers]}", "--device=device.monitor", "--latency-msec=20"]
         command += ["--rate=48000", "--channels=1", "--format=s16le", "--file-format=wav", str(path)]
         recorder = subprocess.Popen(command, env=self.env)
         try:
@@ -134,8 +150,8 @@ class PulseServer:
             recorder.terminate()
             recorder.wait(STOP_TIMEOUT_S)
 
-    def _play_command(self, path: Path | str) -> list[str]:
-        return ["paplay", f"--server={self._microphone}", "--device=device", str(path)]
+    def _play_command(self, path: Path | str, microphone: str) -> list[str]:
+        return ["paplay", f"--server={self._servers[microphone]}", "--device=device", str(path)]
 
     # ── faults ───────────────────────────────────────────────────────────────────────────────────
 
@@ -143,17 +159,48 @@ class PulseServer:
         """Take the microphone away, as if its cable were pulled."""
         self._pactl(self._microphone, "unload-module", "module-null-sink")
 
-    def plug_in_microphone(self) -> None:
-        """Bring it back."""
-        self._pactl(self._microphone, "load-module", *NULL_SINK)
+    def plug_in_microphone(self, rate_hz: int = 48_000) -> None:
+        """Bring it back, perhaps with another rate."""
+        self._pactl(self._microphone, "load-module", *null_sink(rate_hz))
 
     def unplug_speakers(self) -> None:
         """Take the loudspeakers away."""
         self._pactl(self._speakers, "unload-module", "module-null-sink")
 
-    def plug_in_speakers(self) -> None:
-        """Bring them back."""
-        self._pactl(self._speakers, "load-module", *NULL_SINK)
+    def plug_in_speakers(self, rate_hz: int = 48_000) -> None:
+        """Bring them back, perhaps with another rate."""
+        self._pactl(self._speakers, "load-module", *null_sink(rate_hz))
+
+    def mute_microphone(self) -> None:
+        """Let it deliver nothing but zeros."""
+        self._pactl(self._microphone, "set-source-mute", "device.monitor", "1")
+
+    def unmute_microphone(self) -> None:
+        """Let it hear again."""
+        self._pactl(self._microphone, "set-source-mute", "device.monitor", "0")
+
+    def connect_microphone(self, name: str) -> None:
+        """Connect another one and make it the default. A program sees it when it looks again."""
+        self._connect(name, ALSA_MICROPHONE)
+        self._defaults["microphone"] = name
+        self._write_config()
+
+    def connect_speakers(self, name: str) -> None:
+        """Connect another pair and make it the default. A program sees it when it looks again."""
+        self._connect(name, ALSA_SPEAKERS)
+        self._defaults["speakers"] = name
+        self._write_config()
+
+    def rename_microphone(self, name: str) -> None:
+        """Give the microphone another name, as some systems do with a device that is plugged in elsewhere."""
+        self._devices[name] = self._devices.pop(MICROPHONE)
+        self._servers[name] = self._servers.pop(MICROPHONE)
+        self._defaults["microphone"] = name
+        self._write_config()
+
+    def _connect(self, name: str, config: str) -> None:
+        self._servers[name] = self._stack.enter_context(_daemon(self._sockets / name))
+        self._devices[name] = config
 
     def stall_microphone(self) -> None:
         """Let the microphone stay, but deliver nothing."""
@@ -168,17 +215,13 @@ class PulseServer:
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 
-    def _environment(self, sockets: Path) -> dict[str, str]:
-        config = self._folder / "asound.conf"
-        config.write_text(
-            ALSA_CONFIG.format(
-                microphone=MICROPHONE,
-                speakers=SPEAKERS,
-                microphone_socket=sockets / "mic" / "native",
-                speakers_socket=sockets / "spk" / "native",
-            )
-        )
-        mine = {"ALSA_CONFIG_PATH": str(config), "XDG_RUNTIME_DIR": str(sockets / "mic")}
+    def _write_config(self) -> None:
+        """ALSA reads it again when PortAudio does."""
+        devices = [config.format(name=name, server=self._servers[name]) for name, config in self._devices.items()]
+        (self._folder / "asound.conf").write_text(ALSA_CONFIG.format(devices="".join(devices), **self._defaults))
+
+    def _environment(self) -> dict[str, str]:
+        mine = {"ALSA_CONFIG_PATH": str(self._folder / "asound.conf"), "XDG_RUNTIME_DIR": str(self._sockets / "mic")}
         return {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")} | mine
 
 
@@ -204,7 +247,7 @@ def _daemon(folder: Path) -> Iterator[str]:
     command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"]
     command += ["--realtime=no", "--high-priority=no", "--log-target=stderr", "--log-level=error"]
     command += [f"--load=module-native-protocol-unix socket={socket} auth-anonymous=1"]
-    command += [f"--load={' '.join(NULL_SINK)}"]
+    command += [f"--load={' '.join(null_sink())}"]
     # Without a runtime folder of ours, each client would leave one behind in /tmp.
     private = os.environ | dict.fromkeys(["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"], str(folder))
     private.pop("PULSE_RUNTIME_PATH", None)

@@ -1,7 +1,11 @@
 """A microphone as a stream of 16 kHz chunks, which comes back by itself when it was unplugged.
 
 PortAudio's callback only copies into a hand-off. Mixing and resampling happen on the thread that reads.
-It neither listens for anything nor measures loudness; that is the audio thread's work.
+It neither listens for anything nor measures loudness; that is the audio thread's work. Silence, as a muted
+microphone delivers it, is sound like any other.
+
+A device that is lost is looked for by its name, or as the default that the system has then. It is never changed while
+it works: PortAudio would have to be started anew to learn that the default is another one now.
 """
 
 import logging
@@ -17,6 +21,7 @@ from heisenberg.audio.resample import Floats, Resampler, mix_down
 from heisenberg.audio.ring import HandOff
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.config import AudioConfig
+from heisenberg.core.drops import Drops
 from heisenberg.core.errors import AudioError
 
 log = logging.getLogger(__name__)
@@ -33,7 +38,8 @@ SILENT_S = 1.0
 FIRST_SOUND_S = 3.0
 """The same for one that was just opened: a Bluetooth headset needs time to wake."""
 
-RETRY_FIRST_S, RETRY_LONGEST_S = 0.25, 2.0
+RETRY_FIRST_S, RETRY_LONGEST_S = 0.25, 1.0
+"""Opening takes up to half a second more, and sound shall flow again two seconds after a device has come back."""
 
 
 class Microphone:
@@ -41,25 +47,22 @@ class Microphone:
 
     Args:
         config: which device, and how to open it.
+        drops: is told, as ``microphone``, each time sound was lost because this computer was too busy.
 
     Raises: AudioError: ``audio-no-device``, or ``audio-unavailable`` if PortAudio is missing or refuses.
     """
 
-    def __init__(self, config: AudioConfig) -> None:
+    def __init__(self, config: AudioConfig, drops: Drops | None = None) -> None:
         self.live = True
+        self._drops = drops or Drops()
         self._config = config
         self._closing = threading.Event()
         self._retry_s = 0.0
         self._name = config.input_device or "default"
-        self._lost_before = 0
-        self._has_said_so = False
+        self.overflows = 0
+        """How often sound was lost because this computer was too busy."""
         self._opened: _Opened | None = self._open()
         self._ready: Samples = np.zeros(0, dtype=np.int16)
-
-    @property
-    def overflows(self) -> int:
-        """How often sound was lost because this computer was too busy."""
-        return self._lost_before + (self._opened.overflows if self._opened else 0)
 
     def read(self) -> Samples | None:
         """The next 512 samples; None when closed. See AudioSource.
@@ -86,13 +89,19 @@ class Microphone:
         opened = self._opened
         assert opened is not None
         samples = opened.receive()
-        if opened.overflows and not self._has_said_so:
-            self._has_said_so = True
-            log.warning("the microphone's sound has gaps: this computer is too busy to read it in time")
+        self._note_overflows(opened.take_overflows())
         if len(samples):
             self._ready = np.concatenate([self._ready, samples])
         elif opened.is_silent and not self._closing.is_set():
             self._lose(opened)
+
+    def _note_overflows(self, count: int) -> None:
+        if not count:
+            return
+        if not self.overflows:
+            log.warning("the microphone's sound has gaps: this computer is too busy to read it in time")
+        self.overflows += count
+        self._drops.count("microphone", count)
 
     def _lose(self, opened: "_Opened") -> None:
         """Give the device up; raises, unless it was only closed to look for another one."""
@@ -113,7 +122,6 @@ class Microphone:
         opened, self._opened = self._opened, None
         self._ready = self._ready[:0]
         if opened is not None:
-            self._lost_before += opened.overflows
             opened.close()
 
     def _reopen(self, *, looks_again: bool) -> None:
@@ -157,7 +165,10 @@ class _Opened:
 
     def _start(self, device: Device, rate_hz: int, channels: int, block_frames: int) -> None:
         self._inbox = HandOff(int(WAITING_S * rate_hz) * channels)
+        # Each has one writer: the callback, and the thread that reads.
         self._device_overflows = 0
+        self._late_reads = 0
+        self._overflows_told = 0
         self._is_listened_to = False
         self._has_sounded = False
         self.is_silent = False
@@ -167,9 +178,10 @@ class _Opened:
         )
         self._resampler = Resampler(self.stream.rate_hz, PIPELINE_RATE_HZ)
 
-    @property
-    def overflows(self) -> int:
-        return self._device_overflows + (1 if self._inbox.lost_samples else 0)
+    def take_overflows(self) -> int:
+        """How often sound was lost since the last call."""
+        before, self._overflows_told = self._overflows_told, self._device_overflows + self._late_reads
+        return self._overflows_told - before
 
     def receive(self) -> Samples:
         """What was heard since the last call, at 16 kHz. Possibly nothing; then ``is_silent`` says why.
@@ -179,8 +191,11 @@ class _Opened:
         if not self._is_listened_to:
             self._is_listened_to = True
             self._inbox.discard()
-            self._device_overflows = 0
+            self._overflows_told = self._device_overflows
+        lost_before = self._inbox.lost_samples
         heard = self._inbox.take(SILENT_S if self._has_sounded else FIRST_SOUND_S)
+        if self._inbox.lost_samples > lost_before:
+            self._late_reads += 1
         self.is_silent = not len(heard)
         if self.is_silent:
             return heard

@@ -48,14 +48,19 @@ _open: "set[Stream]" = set()
 class Stream:
     """An open PortAudio stream. Made by :func:`open_stream`."""
 
-    def __init__(self, raw: Any, may_interrupt: Callable[[], bool], on_close: Callable[[], None]) -> None:
+    def __init__(self, raw: Any, may_interrupt: Callable[[], bool], end: "_End") -> None:
         self._raw = raw
-        self._on_close = on_close
+        self._end_of_it = end
         self.may_interrupt = may_interrupt
         self.is_open = True
         self.rate_hz = round(raw.samplerate)
         self.channels: int = raw.channels
         self.latency_s: float = raw.latency
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the device ended it. Not every system says so; some devices just fall silent."""
+        return self.is_open and self._end_of_it.has_come
 
     def close(self) -> None:
         """Fall silent and release the device. From any thread, any number of times; takes at most seconds."""
@@ -67,7 +72,7 @@ class Stream:
         if not self.is_open:
             return
         self.is_open = False
-        self._on_close()
+        self._end_of_it()
         try:
             _bounded(self._end, CLOSE_TIMEOUT_S, "close a stream")
         except AudioError as exc:
@@ -81,6 +86,19 @@ class Stream:
     def _end(self) -> None:
         self._raw.abort()
         self._raw.close()
+
+
+class _End:
+    """Tells the owner once that a stream is over, whether it was closed or died."""
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self._on_end = on_end
+        self.has_come = False
+
+    def __call__(self) -> None:
+        if not self.has_come:
+            self.has_come = True
+            self._on_end()
 
 
 def library() -> Any:
@@ -115,7 +133,7 @@ def open_stream(
     block_frames: int,
     callback: Callback,
     may_interrupt: Callable[[], bool],
-    on_close: Callable[[], None],
+    on_end: Callable[[], None],
 ) -> Stream:
     """Open and start a stream of int16 frames.
 
@@ -127,12 +145,13 @@ def open_stream(
         block_frames: frames that a callback is given; 0 lets PortAudio decide.
         callback: called on PortAudio's own thread.
         may_interrupt: whether :func:`refresh` may close it now; called from any thread.
-        on_close: called when it is closed, by whomever, from any thread. Must return at once.
+        on_end: called once when it is closed, by whomever, or its device is gone; from any thread. Must return at once.
 
     Raises: AudioError (code ``audio-unavailable``).
     """
     sounddevice = library()
     maker = sounddevice.RawInputStream if kind == "input" else sounddevice.RawOutputStream
+    end = _End(on_end)
 
     def start() -> Any:
         raw = maker(
@@ -143,6 +162,7 @@ def open_stream(
             dtype="int16",
             latency=BUFFER_S,
             callback=callback,
+            finished_callback=end,
         )
         try:
             raw.start()
@@ -153,7 +173,7 @@ def open_stream(
 
     with _one_at_a_time():
         try:
-            stream = Stream(_bounded(start, OPEN_TIMEOUT_S, "open a stream"), may_interrupt, on_close)
+            stream = Stream(_bounded(start, OPEN_TIMEOUT_S, "open a stream"), may_interrupt, end)
         except (sounddevice.PortAudioError, ValueError) as exc:
             raise _unavailable(exc) from exc
         _open.add(stream)

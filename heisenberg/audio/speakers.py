@@ -173,9 +173,9 @@ class Speakers:
                     self._queue = PlaybackQueue(rate_hz, 1, CAPACITY_S, self._meters)
                     self._queue.is_held = True
                 return self._queue
-            if self._opened is not None and self._opened.stream.is_open:
-                return self._queue
             await self._open_or_give_up()
+            if reply == self._reply and self._opened is not None:
+                return self._queue
         return None
 
     def _resampled(self, chunk: AudioChunk, queue: PlaybackQueue) -> AudioChunk:
@@ -215,24 +215,13 @@ class Speakers:
             queue.all_was_heard()
 
     async def _wait(self, seconds: float) -> None:
-        """Let the device take about *seconds* of sound. Raises AudioError if it takes nothing any more."""
+        """Let the device take about *seconds* of sound; one that takes nothing will have to be opened again."""
         await asyncio.sleep(min(max(seconds, 0.005), LONGEST_NAP_S))
         opened = self._opened
         if self._is_paused or opened is None or not opened.is_lost(asyncio.get_running_loop().time()):
             return
-        was_alive = opened.has_taken_sound
         log.info('the loudspeaker "%s" takes no sound any more', self._name)
-        self._looks_again = True
-        await self._in_its_turn(self._close_stream(), "close the lost loudspeaker")
-        if was_alive:
-            with contextlib.suppress(AudioError):
-                await self._open()
-                return
-        self._give_up()
-        raise AudioError(
-            f'The loudspeaker "{self._name}" takes no sound any more. Check its plug, or set audio.output_device.',
-            code="audio-unavailable",
-        )
+        opened.has_hung = True
 
     def _give_up(self) -> None:
         """The rest of the reply is not heard."""
@@ -249,21 +238,27 @@ class Speakers:
 
     async def _open(self) -> None:
         """Have the device open, unless there is a pause. Raises AudioError."""
-        while not self._is_paused and (self._opened is None or not self._opened.stream.is_open):
+        if not self._is_paused and (self._opened is None or not self._opened.is_alive):
             await self._in_its_turn(self._open_stream(self._reply), "open the loudspeaker")
 
     async def _open_or_give_up(self) -> None:
         """The same for a reply, which has failed if there is no device."""
         try:
             await self._open()
-        except AudioError:
+        except AudioError as exc:
             self._give_up()
-            raise
+            if not self._looks_again:
+                raise
+            raise AudioError(f'The loudspeaker "{self._name}" is away: {exc.message}', code=exc.code) from exc
 
     async def _open_stream(self, reply: int) -> None:
-        if self._opened is not None and self._opened.stream.is_open:
+        before = self._opened
+        if before is not None and before.is_alive:
             return
-        await self._close_stream()  # It was closed under us, to look for other devices.
+        self._looks_again |= before is not None and before.was_lost
+        await self._close_stream()
+        if self._looks_again and before is not None and not before.was_heard and before.queue.waiting_s > 0:
+            raise AudioError("it takes no sound. Check its plug, or set audio.output_device.", code="audio-unavailable")
         opened = await asyncio.to_thread(self._find_and_open)
         self._looks_again = False
         self._opened, self._name = opened, opened.name
@@ -371,7 +366,10 @@ class _Opened:
         self._tap = tap
         self._is_ready = False
         self._callbacks_before = self._callbacks_seen = queue.callbacks
+        self._heard_before_s = queue.heard_s
         self._seen_at: float | None = None
+        self.has_hung = False
+        """Whether it was found to take nothing any more."""
         block_frames = round(BLOCK_S * rate_hz)
         self.stream: Stream = portaudio.open_stream(
             "output", device.index, rate_hz, channels, block_frames, self._take, self._may_interrupt, self._end
@@ -382,20 +380,32 @@ class _Opened:
         self._is_ready = True
 
     @property
-    def has_taken_sound(self) -> bool:
-        """Whether the device has ever asked for some."""
-        return self.queue.callbacks > self._callbacks_before
+    def is_alive(self) -> bool:
+        """Whether it can be played on."""
+        return self.stream.is_open and not self.was_lost
+
+    @property
+    def was_lost(self) -> bool:
+        """Whether the device has vanished; not whether it was closed."""
+        return self.has_hung or self.stream.has_died
+
+    @property
+    def was_heard(self) -> bool:
+        """Whether any sound has come out of it."""
+        return self.queue.heard_s > self._heard_before_s
 
     def is_lost(self, now: float) -> bool:
         """Whether the device has stopped asking for sound."""
         callbacks = self.queue.callbacks
         if self._seen_at is None or callbacks != self._callbacks_seen:
             self._callbacks_seen, self._seen_at = callbacks, now
-        return now - self._seen_at > (LOST_S if self.has_taken_sound else FIRST_TAKE_S)
+        return now - self._seen_at > (LOST_S if callbacks > self._callbacks_before else FIRST_TAKE_S)
 
     def _take(self, data: Any, frames: int, times: Any, status: Any) -> None:
         """PortAudio's callback: copy, and nothing else."""
         buffer = np.frombuffer(data, dtype=np.int16)
+        if status and status.output_underflow and self.queue.is_sounding:
+            self.queue.underruns += 1
         self.queue.fill(buffer)
         if self._tap is not None and self._is_ready:
             self._tap.played(buffer[:: self.queue.channels])

@@ -20,8 +20,9 @@ class FakeStream:
 
     samplerate, channels, latency = 48_000.0, 1, 0.03
 
-    def __init__(self, opened: list["FakeStream"], **_: Any) -> None:
+    def __init__(self, opened: list["FakeStream"], **options: Any) -> None:
         self.is_open = True
+        self.finished = options["finished_callback"]
         opened.append(self)
 
     def start(self) -> None:
@@ -62,9 +63,10 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeSounddevice:
     return fake
 
 
-def open_stream(*, may_interrupt: bool, closed: list[str] | None = None) -> portaudio.Stream:
+def open_stream(*, may_interrupt: bool, ended: list[str] | None = None) -> portaudio.Stream:
+    ended = [] if ended is None else ended
     return portaudio.open_stream(
-        "input", 0, 48_000, 1, 0, lambda *_: None, lambda: may_interrupt, lambda: (closed or []).append("closed")
+        "input", 0, 48_000, 1, 0, lambda *_: None, lambda: may_interrupt, lambda: ended.append("ended")
     )
 
 
@@ -144,3 +146,17 @@ def test_a_driver_that_hangs_does_not_hang_us(library: FakeSounddevice, monkeypa
     assert not stream.is_open
     assert not portaudio.refresh()
     released.set()
+
+
+def test_a_stream_whose_device_is_gone_says_so_once(library: FakeSounddevice) -> None:
+    """PortAudio says the same of a stream that we close ourselves."""
+    ended: list[str] = []
+    stream = open_stream(may_interrupt=True, ended=ended)
+
+    assert not stream.has_died
+    library.opened[0].finished()
+    assert stream.has_died
+    stream.close()
+    library.opened[0].finished()
+    assert not stream.has_died
+    assert ended == ["ended"]
