@@ -52,10 +52,9 @@ class SchemaBrain:
 
     Args:
         llm: the model, its prompt and its limits.
-        visual: the visual fields.
+        visual: the visual fields and their order.
         lease: gives the model's server for the length of a block.
         http: a session to share; without it the brain makes its own, and ``close`` closes it.
-        visual_first: whether the model writes the visuals before the reply.
     """
 
     def __init__(
@@ -65,12 +64,11 @@ class SchemaBrain:
         lease: LeaseService,
         *,
         http: aiohttp.ClientSession | None = None,
-        visual_first: bool = False,
     ) -> None:
         self.model = llm.model
         self._llm = llm
         self._lease = lease
-        self._schema = VisualSchema(visual.fields, max_tokens=llm.max_tokens, visual_first=visual_first)
+        self._schema = VisualSchema(visual.fields, max_tokens=llm.max_tokens, order=visual.order)
         self._prompts = PromptBuilder(llm, self._schema)
         self._http = http
         self._owns_http = http is None

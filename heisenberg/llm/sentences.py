@@ -8,9 +8,10 @@ the text arrives. English and French are known well; other languages by their pu
 import re
 from collections.abc import Iterator
 
-FIRST_CLAUSE_CHARS = 20
-FIRST_CLAUSE_WORDS = 4
-"""A first clause is spoken on its own if it is at least this long: shorter ones sound chopped."""
+FIRST_CLAUSE_CHARS = 12
+FIRST_CLAUSE_WORDS = 3
+"""A first clause is spoken on its own if it is at least this long. That is most of a second of speech, in which the
+next stretch can be made; shorter ones sound chopped ("Well,") and leave a gap behind them."""
 
 SHORTEST_CHARS = 12
 """A sentence shorter than this waits for the next one, unless it is the first."""
@@ -22,7 +23,7 @@ _END = re.compile(
     r"(?P<sentence>[.!?…]+)(?P<closers>(?:[\u00a0\u202f ]?»|[\"'”’)\]])*)(?=\s|$)"
     r"|(?P<wide>[。！？]+[」』”]*)"  # Chinese and Japanese put no space after it
     r"|(?P<line>\n)"
-    r"|(?P<clause>[,;:—–])(?=\s|$)"  # both dashes
+    r"|(?P<clause>(?P<comma>(?<=[^\W\d_])[,;])|[,;:—–](?=\s|$))"  # both dashes; no space after a letter's comma
 )
 
 _ABBREVIATIONS = frozenset(
@@ -90,7 +91,7 @@ class SentenceCutter:
             return False
         if mark["line"]:
             return True
-        if mark.end() == len(mark.string) and not mark["wide"]:
+        if mark.end() == len(mark.string) and not (mark["wide"] or mark["comma"]):
             return None
         if mark["clause"]:
             is_long = mark.end() >= FIRST_CLAUSE_CHARS and len(stretch.split()) >= FIRST_CLAUSE_WORDS

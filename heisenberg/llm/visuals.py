@@ -7,8 +7,8 @@ within the ranges; the check holds for every server. It does not parse: ``partia
 import json
 import math
 import re
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
 
 from heisenberg.core.config import VisualField
 from heisenberg.llm.personalities import Example, Speech
@@ -31,8 +31,12 @@ LONGEST_REPLY_CHARS = 1500
 
 COLOUR_FIELDS = frozenset({"palette", "color", "colour", "colors", "colours"})
 
+Order = Literal["quick_first", "reply_first", "visual_first"]
+
+TAKEN = frozenset({"reply", "visual"})
+"""Keys of the answer itself; a field of such a name stays inside ``visual``."""
+
 T = TypeVar("T")
-S = TypeVar("S")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
 
@@ -43,35 +47,41 @@ class VisualSchema:
     Args:
         fields: the configured fields by name.
         max_tokens: the longest answer in tokens; bounds the reply, so that the visuals still fit.
-        visual_first: whether the visuals come before the reply: the picture sooner, the voice later.
+        order: what is written first. What comes before the reply delays the voice; what comes after it, the picture.
     """
 
-    def __init__(self, fields: Mapping[str, VisualField], *, max_tokens: int, visual_first: bool = False) -> None:
+    def __init__(self, fields: Mapping[str, VisualField], *, max_tokens: int, order: Order = "quick_first") -> None:
         self.fields = dict(fields)
-        self.visual_first = visual_first
+        self._is_visual_first = order == "visual_first"
+        self._quick = {name for name in self.fields if order == "quick_first" and self._is_quick(name)}
         left = max_tokens - STRUCTURE_TOKENS - sum(_tokens(field) for field in self.fields.values())
         self.reply_chars = min(max(round(left * CHARS_PER_TOKEN), SHORTEST_REPLY_CHARS), LONGEST_REPLY_CHARS)
         """Longest reply in characters."""
 
     def json_schema(self) -> dict[str, Any]:
-        """``{"reply": string, "visual": {…}}``, everything required and nothing else allowed."""
+        """The answer's form: everything required and nothing else allowed.
+
+        ``{"reply": string, "visual": {…}}``; or with ``visual`` first; or with the quick fields before the reply,
+        beside it, and in ``visual`` only the others: brackets are tokens that the voice would wait for.
+        """
         reply = {"type": "string", "minLength": 1, "maxLength": self.reply_chars}
-        if not self.fields:
-            return _object({"reply": reply})
-        visual = _object({name: _property(field) for name, field in self.fields.items()})
-        return _object(self._ordered(reply, visual))
+        return _object(self._ordered(reply, lambda name: _property(self.fields[name]), _object))
 
     def hint(self, speech: Speech) -> str:
         """The schema in words, for the prompt; short, because every token of it is read by the model."""
-        if not self.fields:
-            return f"{speech.form} {speech.spoken}."
-        visual = "visual: " + ", ".join(_described(name, field, speech) for name, field in self.fields.items())
-        return f"{speech.form} {', '.join(self._ordered(speech.spoken, visual).values())}."
+        parts = self._ordered(
+            speech.spoken,
+            lambda name: _described(name, self.fields[name], speech),
+            lambda visual: "visual: " + ", ".join(visual.values()),
+        )
+        return f"{speech.form} {', '.join(parts.values())}."
 
     def example(self, example: Example) -> str:
         """A worked answer, as compact as the model shall write."""
-        visual = {name: _sample(name, field, example) for name, field in self.fields.items()}
-        return compact(self._ordered(example.reply, visual) if visual else {"reply": example.reply})
+        parts: dict[str, object] = self._ordered(
+            example.reply, lambda name: _sample(name, self.fields[name], example), dict
+        )
+        return compact(parts)
 
     def accept(self, name: str, value: object) -> str | float | None:
         """*value* as the field *name* allows it, None if that cannot be.
@@ -93,9 +103,21 @@ class VisualSchema:
                 return _text(text, field)
         return None
 
-    def _ordered(self, reply: T, visual: S) -> dict[str, T | S]:
-        both: dict[str, T | S] = {"reply": reply, "visual": visual}
-        return dict(reversed(both.items())) if self.visual_first else both
+    def _ordered(self, reply: T, part: Callable[[str], T], whole: Callable[[dict[str, T]], T]) -> dict[str, T]:
+        """The parts of an answer in their order.
+
+        Args:
+            part: makes the part of a field.
+            whole: makes one of those in ``visual``.
+        """
+        quick = {name: part(name) for name in self.fields if name in self._quick}
+        others = {name: part(name) for name in self.fields if name not in self._quick}
+        visual = {"visual": whole(others)} if others else {}
+        return visual | {"reply": reply} if self._is_visual_first else quick | {"reply": reply} | visual
+
+    def _is_quick(self, name: str) -> bool:
+        """Whether the field takes a few tokens only."""
+        return self.fields[name].type != "string" and name not in TAKEN
 
 
 def compact(value: object) -> str:

@@ -24,6 +24,7 @@ def parameters(args: argparse.Namespace) -> xllamacpp.CommonParams:
     params.port = args.port
     params.n_ctx = args.ctx_size
     params.n_parallel = args.parallel
+    params.n_batch = params.n_ubatch  # a request that is given up is noticed between batches; larger ones gain nothing
     params.use_jinja = True
     params.endpoint_metrics = False
     params.verbosity = 0

@@ -1,5 +1,6 @@
 """The starter model's answers, by what a user would notice. It has 135 million parameters: little is asked of it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from heisenberg.core.config import LlmConfig, RunnerConfig, VisualConfig
 from heisenberg.core.errors import BrainError, ModelNotFound
-from heisenberg.core.stages import Answer, Exchange, ReplySentence
+from heisenberg.core.stages import Answer, Exchange, ReplySentence, VisualField
 from heisenberg.llm.brain import SchemaBrain
 from heisenberg.llm.prompts import PromptBuilder
 from heisenberg.llm.visuals import VisualSchema
@@ -77,9 +78,28 @@ async def test_simple_questions_get_sensible_short_answers(lane: Lane) -> None:
     assert all(len(answer.text) <= 300 for answer in (paris, ocean, name, nom))
 
 
+@pytest.mark.parametrize("order", ["quick_first", "reply_first", "visual_first"])
+async def test_every_order_is_kept_and_gives_everything(lane: Lane, order: str) -> None:
+    visual = VisualConfig.model_validate({"order": order})
+    brain = SchemaBrain(config(temperature=0.0), visual, lane.lease)
+    told = [thought async for thought in brain.think("Who are you?", (), "en")]
+    await brain.close()
+    quick, slow = ["mood", "intensity"], ["prompt"]
+    expected = {
+        "quick_first": [*quick, "reply", *slow],
+        "reply_first": ["reply", *slow, *quick],
+        "visual_first": [*slow, *quick, "reply"],
+    }
+    parts = [t.field if isinstance(t, VisualField) else "reply" for t in told if not isinstance(t, Answer)]
+
+    assert expected[order] == list(dict.fromkeys(parts))
+    assert isinstance(told[-1], Answer)
+    assert "Heisenberg" in told[-1].text
+
+
 async def test_the_server_keeps_the_part_of_the_prompt_that_stays(lane: Lane) -> None:
     """After the warm-up only the question is read; and when the oldest exchange is dropped, the rest is moved."""
-    llm, schema = config(max_tokens=16), VisualSchema(VisualConfig().fields, max_tokens=160)
+    llm, schema = config(max_tokens=16), VisualSchema(VisualConfig().fields, max_tokens=16)
     brain, prompts = SchemaBrain(llm, VisualConfig(), lane.lease), PromptBuilder(llm, schema)
     talk = [Exchange(f"What is the name of star number {number}?", "I call it the old light.") for number in range(7)]
     await brain.warm_up()
@@ -90,6 +110,36 @@ async def test_the_server_keeps_the_part_of_the_prompt_that_stays(lane: Lane) ->
 
     assert first < 40
     assert shifted < 120
+
+
+async def test_what_was_prepared_is_not_read_again(lane: Lane) -> None:
+    """After the wake word the history is read; the question then adds its own tokens and the template's few."""
+    llm, visual = config(max_tokens=16), VisualConfig()
+    brain = SchemaBrain(llm, visual, lane.lease)
+    prompts = PromptBuilder(llm, VisualSchema(visual.fields, max_tokens=llm.max_tokens, order=visual.order))
+    talk = [Exchange(f"What is the name of star number {number}?", "I call it the old light.") for number in range(4)]
+    await brain.warm_up()
+    unprepared = await _tokens_read(lane, brain, prompts, talk[:2])
+    await brain.prepare(talk)
+    prepared = await _tokens_read(lane, brain, prompts, talk)
+    await brain.close()
+
+    assert prepared <= 16
+    assert unprepared > 2 * prepared
+
+
+async def test_a_preparation_that_is_cut_short_keeps_nobody_waiting(lane: Lane) -> None:
+    """Given a long history that is being read: the question is answered, and what was read stays read."""
+    brain = SchemaBrain(config(temperature=0.0, max_tokens=60), VisualConfig(), lane.lease)
+    talk = [Exchange(f"What is the name of star number {number}?", "I call it the old light.") for number in range(12)]
+    await brain.warm_up()
+    preparing = asyncio.create_task(brain.prepare(talk))
+    await asyncio.sleep(0)
+    _, answer = await ask(brain, "What is the capital of France?", "en", *talk)
+    await preparing
+    await brain.close()
+
+    assert answer.text
 
 
 async def _tokens_read(lane: Lane, brain: SchemaBrain, prompts: PromptBuilder, talk: list[Exchange]) -> int:

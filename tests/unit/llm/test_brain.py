@@ -78,7 +78,7 @@ async def test_the_request_carries_the_schema_and_the_configuration(server: Fake
     )
     assert asked["cache_prompt"]
     assert ("answer", True) == (form["name"], form["strict"])
-    assert ["reply", "visual"] == form["schema"]["required"]
+    assert ["mood", "intensity", "reply", "visual"] == form["schema"]["required"]
 
 
 async def test_another_companys_server_sees_only_what_the_protocol_knows(server: FakeLlamaServer) -> None:
@@ -93,6 +93,16 @@ async def test_another_companys_server_sees_only_what_the_protocol_knows(server:
     assert "Bearer secret" == server.requests[0]["authorization"]
 
 
+@pytest.mark.parametrize(("order", "first"), [("reply_first", "reply"), ("visual_first", "visual")])
+async def test_the_order_is_the_configured_one(server: FakeLlamaServer, order: str, first: str) -> None:
+    server.enqueue(ANSWER)
+    brain = SchemaBrain(LlmConfig(), VisualConfig.model_validate({"order": order}), server.lease)
+    _ = [thought async for thought in brain.think("How is the sea?", ())]
+    await brain.close()
+
+    assert first == server.requests[0]["response_format"]["json_schema"]["schema"]["required"][0]
+
+
 async def test_our_own_formats_go_out_as_text_with_stop_words(server: FakeLlamaServer) -> None:
     server.enqueue(ANSWER)
     answer = (await think(server, prompt_format="chatml"))[-1]
@@ -102,7 +112,7 @@ async def test_our_own_formats_go_out_as_text_with_stop_words(server: FakeLlamaS
     assert "/v1/completions" == asked["path"]
     assert asked["prompt"].endswith("<|im_start|>assistant\n")
     assert "<|im_end|>" in asked["stop"]
-    assert ["reply", "visual"] == asked["json_schema"]["required"]
+    assert ["mood", "intensity", "reply", "visual"] == asked["json_schema"]["required"]
 
 
 async def test_the_history_and_the_language_reach_the_model(server: FakeLlamaServer) -> None:

@@ -49,6 +49,16 @@ def test_what_stays_comes_first_so_that_the_server_can_keep_it() -> None:
     assert [exchange.question for exchange in HISTORY] == [message["content"] for message in first[-9:-1:2]]
 
 
+def test_a_question_of_ordinary_length_moves_nothing_that_stands_before_it() -> None:
+    """Given a context that is too short for the history: as much of it is left out, whatever the question."""
+    history = [Exchange(f"Question {number}? {'x' * number * 9}", "Yes.") for number in range(40)]
+    before = {
+        str(build("y" * length, history, context_tokens=1024).fields["messages"][:-1]) for length in range(0, 150, 7)
+    }
+
+    assert 1 == len(before)
+
+
 def test_past_answers_look_as_new_ones_shall() -> None:
     message = build(history=HISTORY).fields["messages"][-2]
 
@@ -112,7 +122,7 @@ def test_worked_answers_are_json_of_the_configured_schema() -> None:
 
     assert len(answers) == 3
     for answer in answers:
-        assert {"reply", "visual"} == set(json.loads(answer["content"]))
+        assert {"mood", "intensity", "reply", "visual"} == set(json.loads(answer["content"]))
 
 
 def test_chatml_is_written_as_its_models_know_it() -> None:

@@ -67,6 +67,25 @@ def test_the_first_stretch_may_be_a_clause_so_that_speech_starts_early() -> None
     )
 
 
+def test_three_words_are_enough_to_begin_with() -> None:
+    assert ["Cats purr often,", "because they are happy, and so on."] == cut(
+        "Cats purr often, because they are happy, and so on."
+    )
+
+
+def test_a_comma_after_a_letter_does_not_wait_for_what_follows() -> None:
+    cutter = SentenceCutter()
+
+    assert ["In the middle of the night,"] == cutter.feed("In the middle of the night,")
+
+
+def test_a_comma_within_a_number_waits() -> None:
+    cutter = SentenceCutter()
+
+    assert [] == cutter.feed("It is about 12,")
+    assert ["It is about 12,500 metres."] == [*cutter.feed("500 metres."), *cutter.flush()]
+
+
 def test_a_short_opening_is_not_cut_at_its_comma() -> None:
     assert ["Well, yes, of course it is."] == cut("Well, yes, of course it is.")
 

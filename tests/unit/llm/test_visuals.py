@@ -11,7 +11,7 @@ from heisenberg.core.config import DEFAULT_VISUAL_SCHEMA, VisualField
 from heisenberg.llm.personalities import ENGLISH, FRENCH
 from heisenberg.llm.visuals import MOST_LEVELS, VisualSchema, levels
 
-SCHEMA = VisualSchema(DEFAULT_VISUAL_SCHEMA, max_tokens=160)
+SCHEMA = VisualSchema(DEFAULT_VISUAL_SCHEMA, max_tokens=160, order="reply_first")
 
 
 def test_everything_is_required_and_nothing_else_allowed() -> None:
@@ -32,17 +32,51 @@ def test_fields_carry_their_bounds() -> None:
     assert (0, 1) == (properties["intensity"]["minimum"], properties["intensity"]["maximum"])
 
 
-def test_the_visuals_may_come_first() -> None:
-    schema = VisualSchema(DEFAULT_VISUAL_SCHEMA, max_tokens=160, visual_first=True)
+def keys(schema: VisualSchema) -> list[str]:
+    """What an answer consists of, in order; the worked ones show the same."""
+    form = schema.json_schema()
+    example = json.loads(schema.example(ENGLISH.introduction))
 
-    assert ["visual", "reply"] == list(schema.json_schema()["properties"])
-    assert ["visual", "reply"] == list(json.loads(schema.example(ENGLISH.introduction)))
+    assert list(form["properties"]) == form["required"] == list(example)
+
+    visual = form["properties"].get("visual", {"properties": {}})
+    assert list(visual["properties"]) == list(example.get("visual", {}))
+    return list(example)
+
+
+def test_the_visuals_may_come_first() -> None:
+    schema = VisualSchema(DEFAULT_VISUAL_SCHEMA, max_tokens=160, order="visual_first")
+
+    assert ["visual", "reply"] == keys(schema)
+    assert schema.hint(ENGLISH).endswith("(how strong, 0 to 1), reply (spoken).")
+
+
+def test_fields_of_few_tokens_may_come_before_the_reply_and_texts_after_it() -> None:
+    schema = VisualSchema(DEFAULT_VISUAL_SCHEMA, max_tokens=160)
+
+    assert ["mood", "intensity", "reply", "visual"] == keys(schema)
+    assert ["prompt"] == list(schema.json_schema()["properties"]["visual"]["properties"])
+    assert schema.hint(ENGLISH).endswith("reply (spoken), visual: prompt (a short image prompt for the scene).")
+
+
+def test_quick_fields_alone_need_no_visual() -> None:
+    fields = {"b": VisualField(type="float"), "a": VisualField(type="enum", values=["x"])}
+
+    assert ["b", "a", "reply"] == keys(VisualSchema(fields, max_tokens=160))
+
+
+@pytest.mark.parametrize("name", ["reply", "visual"])
+def test_a_field_named_like_a_part_of_the_answer_stays_apart(name: str) -> None:
+    schema = VisualSchema({name: VisualField(type="float")}, max_tokens=160)
+
+    assert ["reply", "visual"] == keys(schema)
+    assert [name] == list(schema.json_schema()["properties"]["visual"]["properties"])
 
 
 def test_without_fields_there_is_only_a_reply() -> None:
     schema = VisualSchema({}, max_tokens=160)
 
-    assert ["reply"] == list(schema.json_schema()["properties"])
+    assert ["reply"] == keys(schema) == list(schema.json_schema()["properties"])
     assert {"reply": ENGLISH.introduction.reply} == json.loads(schema.example(ENGLISH.introduction))
     assert "visual" not in schema.hint(ENGLISH)
 
