@@ -19,6 +19,7 @@ from heisenberg.commands import (
     doctor,
     models,
     osc,
+    replay,
     run,
     say,
     transcribe,
@@ -32,7 +33,7 @@ first steps:
   heisenberg doctor                  check this machine, with a remedy for each fault
 """
 
-COMMANDS = (run, demo, ask, say, transcribe, models, osc, devices, doctor, bench, config)
+COMMANDS = (run, demo, ask, say, transcribe, models, osc, devices, doctor, bench, replay, config)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -97,9 +97,20 @@ def test_every_command_can_be_parsed(
 
 def test_commands_were_found() -> None:
     """The search above would not notice if it found nothing."""
-    assert {"run", "demo", "ask", "say", "transcribe", "models", "osc", "devices", "doctor", "bench", "config"} == {
-        arguments.split()[0] for _, arguments in commands() if arguments and not arguments.startswith("-")
-    }
+    assert {
+        "run",
+        "demo",
+        "ask",
+        "say",
+        "transcribe",
+        "models",
+        "osc",
+        "devices",
+        "doctor",
+        "bench",
+        "config",
+        "replay",
+    } == {arguments.split()[0] for _, arguments in commands() if arguments and not arguments.startswith("-")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
