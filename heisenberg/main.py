@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,9 +28,11 @@ from heisenberg.core.events import LlmComplete, VisualUpdated
 from heisenberg.core.stages import Answer, AudioOutput, AudioSource, ServiceLease, Sink, VadEngine, Voice
 from heisenberg.llm.brain import SchemaBrain
 from heisenberg.orchestrator.background import Background
+from heisenberg.orchestrator.guard import BargeIn
 from heisenberg.orchestrator.history import History
-from heisenberg.orchestrator.listener import Ears, Listener
-from heisenberg.orchestrator.session import Bounds, Session, Tally
+from heisenberg.orchestrator.listener import Ears, Listener, Report
+from heisenberg.orchestrator.patience import Patience, Pauses
+from heisenberg.orchestrator.session import Bounds, Manners, Session, Tally
 from heisenberg.orchestrator.work import Stages
 from heisenberg.runner import engines
 from heisenberg.runner.catalog.store import Store
@@ -48,6 +50,7 @@ from heisenberg.tts.fallback import FallbackVoice
 from heisenberg.tts.silent import SilentVoice
 from heisenberg.tts.wyoming import WyomingVoice
 from heisenberg.vad.endpoint import CommandEndpointer
+from heisenberg.vad.phrase_end import sounds_complete
 from heisenberg.vad.silero import SileroVad
 from heisenberg.vad.webrtc import WebrtcVad
 from heisenberg.wakeword.microwakeword import MicroWakeWordEngine
@@ -225,10 +228,17 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
         output = options.sound_output or _output(config, options.output, meters, options.listens)
         stack.push_async_callback(output.close)
         stages = await _warm_stages(config, runner, output, stack)
-        session = Session(stages, options.sinks, bounds(config), once=options.once)
+        session = Session(
+            stages,
+            options.sinks,
+            bounds(config),
+            manners=_manners(config),
+            patience=_patience(config),
+            once=options.once,
+        )
         await _open_sinks(config, options, meters, session, stack)
         if ears is not None:
-            session.hear_from(functools.partial(Listener, ears, preroll_s=config.audio.preroll_seconds))
+            session.hear_from(functools.partial(_new_listener, config, options, meters, [ears]))
         runner.pool.watch(session.worker_changed)
         stack.callback(runner.pool.unwatch, session.worker_changed)
         await _serve(session, options, stack)
@@ -248,7 +258,32 @@ async def _warm_stages(config: Config, runner: Runner, output: AudioOutput, stac
         output,
         History(config.llm.history_turns, config.llm.history_seconds, clock),
         config.llm.language,
+        config.turn.stop_words,
     )
+
+
+def _manners(config: Config) -> Manners:
+    turn = config.turn
+    return Manners(turn.followup_seconds, turn.resume_seconds, config.wakeword.words[0])
+
+
+def _patience(config: Config) -> Patience | None:
+    vad = config.vad
+    if vad.turn_detector == "none":
+        return None
+    pauses = Pauses(
+        complete=min(vad.complete_silence_seconds, vad.silence_seconds),
+        incomplete=max(vad.incomplete_silence_seconds, vad.silence_seconds),
+    )
+    return Patience(pauses, sounds_complete)
+
+
+def _new_listener(
+    config: Config, options: RunOptions, meters: Meters, first: list[Ears], report: Callable[[Report], None]
+) -> Listener:
+    """The audio thread; with the ears that are open already, or with new ones if it is the second."""
+    ears = first.pop() if first else _ears(config, options, meters)
+    return Listener(ears, report, preroll_s=config.audio.preroll_seconds)
 
 
 async def _open_sinks(
@@ -346,7 +381,8 @@ def _ears(config: Config, options: RunOptions, meters: Meters) -> Ears:
     ring = SampleRing(int(kept_s * PIPELINE_RATE_HZ))
     background = Background(is_used=config.vad.engine == "silero")
     source = options.source or open_source(config, options)
-    return Ears(source, wakeword, vad, endpointer, ring, background, meters)
+    barge_in = BargeIn[config.turn.barge_in.upper()]
+    return Ears(source, wakeword, vad, endpointer, ring, background, meters, None, barge_in)
 
 
 def bounds(config: Config) -> Bounds:

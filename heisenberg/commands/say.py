@@ -47,6 +47,7 @@ async def _say(args: argparse.Namespace, config: "Config") -> None:
 
     async with Runner(config) as runner, open_output(config, args.output) as output:
         performance = Performance(runner.voice(), output, lambda what: None)
+        performance.release()
         bringing = asyncio.create_task(_bring(args.text, performance), name="text")
         try:
             await performance.run(args.language)  # a failure is told at once, whatever is still to be read

@@ -255,6 +255,9 @@ class Exchange:
 
     question: str
     answer: str
+    """What was really said of it."""
+    is_interrupted: bool = False
+    """Whether the user cut it short."""
 
 
 @dataclass(frozen=True, slots=True)

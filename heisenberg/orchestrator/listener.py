@@ -1,11 +1,15 @@
 """The audio thread: reads the source, waits for the wake word, cuts out the command.
 
-It owns the source, the wake-word engine, the VAD, the endpointer and the ring, and counts samples, never
-the clock. It reports to the session with one call per *event*; the session answers with :meth:`arm`,
-:meth:`capture` and :meth:`hold`, which take effect at the next chunk. While held, a live source goes on
-being read (and is ignored: half-duplex); a file waits, so that no word of it is missed.
+It owns the source, the echo canceller, the wake-word engine, the VAD, the endpointer and the ring, and counts
+samples, never the clock. It reports to the session with one call per *event*; the session answers with orders
+(:meth:`arm`, :meth:`capture`, :meth:`guard`…), which take effect at the next chunk. Each command that is captured has a
+number, which its reports bear: a report of an earlier one means nothing.
+
+While the assistant thinks and speaks it is on *guard* (``guard.py``) for what may interrupt. That needs a live source;
+a file waits until the answer is over, so that no word of it is missed.
 """
 
+import itertools
 import logging
 import queue
 import threading
@@ -22,50 +26,87 @@ from heisenberg.core.stages import (
     AudioSource,
     CommandEnded,
     CommandStarted,
+    EchoCanceller,
     Endpointer,
     EndReason,
+    Resumed,
     SampleRing,
+    SoftEnded,
     VadEngine,
+    Wake,
     WakewordEngine,
 )
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.cut import PAUSE_SEARCH_CHUNKS, cut
+from heisenberg.orchestrator.guard import BargeIn, Guard
 
 log = logging.getLogger(__name__)
 
 FEED_SAMPLES = 8 * CHUNK_SAMPLES
 """While a command is spoken it is handed on in blocks of about a quarter of a second."""
 
+TAIL_S = 0.2
+"""So much of the silence stays behind a command: Whisper wants to hear that the last word ends."""
+
+WAKE_KEPT_S = 2.0
+"""How much of what came before a detection is reported with it."""
+
+ECHO_TAIL_S = 0.3
+"""A room goes on sounding for so long after a reply; nothing in it is the beginning of a follow-up."""
+
 STOP_TIMEOUT_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+# ── reports ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WakeHeard:
-    """The wake phrase was heard."""
+    """The wake phrase was heard; the command that follows it is being captured."""
 
     name: str
     score: float
     audio_at: float
     """Seconds of audio since the input opened."""
+    capture: int
+    samples: Samples
+    """The last seconds up to the detection."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenOver:
+    """Somebody speaks while the assistant does; it may be a command, and is being captured."""
+
+    capture: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overheard:
+    """The last seconds heard while on guard: a stop word may be among them."""
+
+    samples: Samples
 
 
 @dataclass(frozen=True, slots=True)
 class CommandBegan:
     """The user began to speak."""
 
+    capture: int
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CommandHeard:
     """More of the command."""
 
+    capture: int
     samples: Samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CommandDone:
-    """The endpoint."""
+class CommandCut:
+    """A command as far as it was spoken."""
 
-    reason: EndReason
+    capture: int
     samples: Samples
     """The command, trimmed to its speech with pre-roll; empty if there was none."""
     speech_seconds: float
@@ -74,6 +115,32 @@ class CommandDone:
     """Audio that passed between the true end of speech and now."""
     has_wake_phrase: bool
     """Whether *samples* begin with the wake phrase."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommandPaused(CommandCut):
+    """The user paused; perhaps this was all."""
+
+    number: int
+    """Of the pause within the command, 1 for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResumed:
+    """It was not; the user speaks on."""
+
+    capture: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommandDone(CommandCut):
+    """The endpoint."""
+
+    reason: EndReason
+    was_paused: bool
+    """Whether the command is the one of the last CommandPaused."""
+    heard: Samples
+    """Everything since listening began, silence included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +167,11 @@ class ListenerDied:
     error: Exception
 
 
-Report = WakeHeard | CommandBegan | CommandHeard | CommandDone | InputGone | InputBack | InputEnded | ListenerDied
+CommandReport = CommandBegan | CommandHeard | CommandPaused | CommandResumed | CommandDone
+Report = WakeHeard | SpokenOver | Overheard | CommandReport | InputGone | InputBack | InputEnded | ListenerDied
+
+
+# ── orders ───────────────────────────────────────────────────────────────────────────────────────
 
 
 class Mode(Enum):
@@ -108,7 +179,32 @@ class Mode(Enum):
 
     WAKE = auto()
     COMMAND = auto()
+    GUARD = auto()
     NOTHING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Enter:
+    mode: Mode
+    known: int
+    """The last capture that the sender knew of; a newer one is not given up for an old order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    capture: int
+    no_speech_s: float | None
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _WaitFor:
+    capture: int
+    pause: int
+    silence_s: float
+
+
+_Order = _Enter | _Capture | _WaitFor | None
 
 
 @dataclass(slots=True)
@@ -122,6 +218,8 @@ class Ears:
     ring: SampleRing
     background: Background = field(default_factory=Background)
     meters: Meters = field(default_factory=Meters)
+    echo: EchoCanceller | None = None
+    barge_in: BargeIn = BargeIn.WAKE_WORD
 
 
 class Listener:
@@ -138,51 +236,87 @@ class Listener:
         self._report = report
         self._preroll_s = preroll_s
         self._mode = Mode.WAKE
-        self._orders: queue.SimpleQueue[Mode | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._captures = itertools.count(1)
         self._thread = threading.Thread(target=self._run, name="audio", daemon=True)
+        self._guard = Guard(ears.barge_in)
         self._is_lost = False
-        # Sample numbers of the command being captured.
+        self._rounds = 0
+        self._is_waiting = False
+        # The command being captured, in sample numbers.
+        self._capture = 0
         self._origin = 0
+        self._listens_from = 0
         self._fed_to: int | None = None
         self._cut_from = 0
         self._has_wake_phrase = False
         self._woken = False
+        self._pauses = 0
+        self._is_pausing = False
         self._probabilities: deque[float | None] = deque(maxlen=PAUSE_SEARCH_CHUNKS)
         """Of speech in the last chunks before the detection; None where the VAD was not asked."""
+
+    # ── from any thread ──────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
         """Begin to listen for the wake word."""
         self._thread.start()
 
-    def arm(self) -> None:
-        """Listen for the wake word."""
-        self._orders.put(Mode.WAKE)
+    def arm(self, known: int) -> None:
+        """Listen for the wake word, unless a command after the one numbered *known* is being captured."""
+        self._orders.put(_Enter(Mode.WAKE, known))
 
-    def capture(self) -> None:
-        """Listen for a command without a wake word."""
-        self._orders.put(Mode.COMMAND)
+    def capture(self, *, no_speech_s: float | None = None, after_reply: bool = False) -> int:
+        """Listen for a command without a wake word; the number that its reports will bear.
 
-    def hold(self) -> None:
-        """Hear nothing (the assistant is thinking or speaking)."""
-        self._orders.put(Mode.NOTHING)
+        Args:
+            no_speech_s: how long to wait for its beginning, in place of what is configured.
+            after_reply: whether a reply has just been heard, whose last echo must not count.
+        """
+        number = next(self._captures)
+        self._orders.put(_Capture(number, no_speech_s, ECHO_TAIL_S if after_reply else 0.0))
+        return number
+
+    def wait_for(self, capture: int, pause: int, silence_s: float) -> None:
+        """The *pause*-th pause of a command ends it after *silence_s* seconds; ignored once the user speaks on."""
+        self._orders.put(_WaitFor(capture, pause, silence_s))
+
+    def guard(self, known: int) -> None:
+        """The assistant thinks or speaks: notice what may interrupt it. For *known* see :meth:`arm`."""
+        self._orders.put(_Enter(self._on_guard, known))
 
     def stop(self) -> None:
         """End the thread and release the source. Waits at most a few seconds."""
+        self.abandon()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(STOP_TIMEOUT_S)
+
+    def abandon(self) -> None:
+        """End the thread if it still takes orders; waits for nothing."""
         self._orders.put(None)
         self._ears.source.close()
-        if self._thread.is_alive():
-            self._thread.join(STOP_TIMEOUT_S)
 
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    @property
+    def is_live(self) -> bool:
+        """Whether its source can be opened again and go on (a file cannot)."""
+        return self._ears.source.live
+
+    @property
+    def progress(self) -> int | None:
+        """Grows while the thread works; None while it may rightly stand still (a file that waits, a lost device)."""
+        return None if self._is_waiting or self._is_lost else self._rounds
+
     # ── the thread ───────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         try:
             while self._obey():
+                self._rounds += 1
                 try:
                     samples = self._ears.source.read()
                 except AudioError as exc:
@@ -195,96 +329,175 @@ class Listener:
                     self._end_input()
                     return
                 if self._is_lost:
-                    self._is_lost = False
-                    self._report(InputBack())
+                    self._regain_input()
                 self._hear(samples)
         except Exception as exc:
             log.exception("the audio thread failed")
             self._report(ListenerDied(exc))
         finally:
+            self._is_waiting = True
             self._ears.source.close()
             self._ears.wakeword.close()
 
     def _obey(self) -> bool:
         """Take orders; False to end. A file that is held waits here."""
         while True:
-            must_wait = self._mode is Mode.NOTHING and not self._ears.source.live
+            self._is_waiting = self._mode is Mode.NOTHING and not self._ears.source.live
             try:
-                order = self._orders.get(block=must_wait)
+                order = self._orders.get(block=self._is_waiting)
             except queue.Empty:
                 return True
-            if order is None:
-                return False
-            self._enter(order)
+            match order:
+                case None:
+                    return False
+                case _Capture(number, no_speech_s, after_s):
+                    self._mode = Mode.COMMAND
+                    self._begin_command(number, woken=False, no_speech_s=no_speech_s, after_s=after_s)
+                case _WaitFor(capture, pause, silence_s):
+                    if (capture, pause) == (self._capture, self._pauses) and self._is_pausing:
+                        self._ears.endpointer.wait_for(silence_s)
+                case _Enter(mode, known):
+                    if known >= self._capture:
+                        self._enter(mode)
 
     def _enter(self, mode: Mode) -> None:
-        if mode is Mode.WAKE and self._mode is not Mode.WAKE:
+        if mode in (Mode.WAKE, Mode.GUARD) and self._mode is not mode:
             self._ears.wakeword.reset()
-            self._ears.vad.reset()
             self._probabilities.clear()
-        if mode is Mode.COMMAND:
-            self._begin_command(woken=False)
+            self._guard.reset()
+            if mode is Mode.WAKE:
+                self._ears.vad.reset()
         self._mode = mode
 
     def _hear(self, samples: Samples) -> None:
         ears = self._ears
+        if ears.echo is not None:
+            samples = ears.echo.process(samples)
         ears.ring.write(samples)
         loudness = level(samples)
         is_alone = ears.background.is_alone(loudness) and self._mode is not Mode.COMMAND
         probability = 0.0 if is_alone else ears.vad.process(_whole_chunk(samples))
         ears.meters.level, ears.meters.vad = loudness, probability
-        if self._mode is Mode.WAKE:
-            self._probabilities.append(None if is_alone else probability)
-            wake = ears.wakeword.process(samples)
+        match self._mode:
+            case Mode.WAKE:
+                self._await_wake(samples, None if is_alone else probability)
+            case Mode.COMMAND:
+                self._follow_command(samples, probability)
+            case Mode.GUARD:
+                self._keep_guard(samples, probability)
+
+    # ── waiting ──────────────────────────────────────────────────────────────────────────────────
+
+    def _await_wake(self, samples: Samples, probability: float | None) -> None:
+        self._probabilities.append(probability)
+        wake = self._ears.wakeword.process(samples)
+        if wake is not None:
+            self._wake(wake)
+
+    def _wake(self, wake: Wake) -> None:
+        self._mode = Mode.COMMAND
+        self._begin_command(next(self._captures), woken=True)
+        at_s = self._ears.ring.written / PIPELINE_RATE_HZ
+        before = self._ears.ring.read_range(self._origin - _samples(WAKE_KEPT_S), self._origin)
+        self._report(WakeHeard(wake.name, wake.score, at_s, self._capture, before))
+
+    def _keep_guard(self, samples: Samples, probability: float) -> None:
+        guard = self._guard
+        guard.hear(probability)
+        if guard.minds_wake_word:
+            self._probabilities.append(probability)
+            wake = self._ears.wakeword.process(samples)
             if wake is not None:
-                self._mode = Mode.COMMAND
-                self._begin_command(woken=True)
-                self._report(WakeHeard(wake.name, wake.score, ears.ring.written / PIPELINE_RATE_HZ))
-        elif self._mode is Mode.COMMAND:
-            said = ears.endpointer.process(len(samples) / PIPELINE_RATE_HZ, probability)
-            if isinstance(said, CommandStarted):
+                self._wake(wake)
+                return
+        if guard.is_spoken_over:
+            self._capture_speech_under_way(guard.speech_s)
+        elif guard.may_hold_stop_word:
+            end = self._ears.ring.written
+            self._report(Overheard(self._ears.ring.read_range(end - guard.overheard_samples, end)))
+
+    def _capture_speech_under_way(self, speech_s: float) -> None:
+        """What is being said has begun already; it is captured from there."""
+        self._mode = Mode.COMMAND
+        self._begin_command(next(self._captures), woken=False)
+        self._origin -= _samples(speech_s)
+        self._report(SpokenOver(self._capture))
+        said = self._ears.endpointer.process(speech_s, 1.0)
+        if isinstance(said, CommandStarted):
+            self._start_speech(said)
+
+    # ── a command ────────────────────────────────────────────────────────────────────────────────
+
+    def _begin_command(
+        self, number: int, *, woken: bool, no_speech_s: float | None = None, after_s: float = 0.0
+    ) -> None:
+        self._ears.endpointer.reset(no_speech_s)
+        self._capture = number
+        self._listens_from = self._ears.ring.written + _samples(after_s)
+        self._origin = self._listens_from
+        self._fed_to = None
+        self._has_wake_phrase = False
+        self._woken = woken
+        self._pauses = 0
+        self._is_pausing = False
+
+    def _follow_command(self, samples: Samples, probability: float) -> None:
+        if self._ears.ring.written <= self._listens_from:
+            return  # the echo of the reply
+        said = self._ears.endpointer.process(len(samples) / PIPELINE_RATE_HZ, probability)
+        match said:
+            case CommandStarted():
                 self._start_speech(said)
-            elif isinstance(said, CommandEnded):
+            case SoftEnded(start_s, end_s):
+                self._pauses += 1
+                self._is_pausing = True
+                self._report(CommandPaused(*self._cut(start_s, end_s), self._pauses))
+            case Resumed():
+                self._is_pausing = False
+                self._report(CommandResumed(self._capture))
+            case CommandEnded():
                 self._end_command(said)
                 return
-            self._feed()
-
-    def _begin_command(self, *, woken: bool) -> None:
-        self._ears.endpointer.reset()
-        self._origin = self._ears.ring.written
-        self._fed_to = None
-        self._woken = woken
+        self._feed()
 
     def _start_speech(self, said: CommandStarted) -> None:
         start_s = said.at_seconds
         begins_s, self._has_wake_phrase = cut(start_s, self._probabilities if self._woken else None, self._preroll_s)
         self._cut_from = max(0, self._origin + _samples(begins_s))
         self._fed_to = self._cut_from
-        self._report(CommandBegan())
+        self._report(CommandBegan(self._capture))
 
     def _feed(self) -> None:
-        if self._fed_to is not None and self._ears.ring.written - self._fed_to >= FEED_SAMPLES:
-            self._report(CommandHeard(self._ears.ring.read_range(self._fed_to, self._ears.ring.written)))
+        """Hand the command on while it is spoken; a pause is handed on once it turns out to be one."""
+        if self._fed_to is None or self._is_pausing:
+            return
+        if self._ears.ring.written - self._fed_to >= FEED_SAMPLES:
+            self._report(CommandHeard(self._capture, self._ears.ring.read_range(self._fed_to, self._ears.ring.written)))
             self._fed_to = self._ears.ring.written
 
-    def _end_command(self, end: CommandEnded) -> None:
-        self._mode = Mode.NOTHING
-        has_speech = end.reason is not EndReason.NO_SPEECH and end.end_seconds > end.start_seconds
+    def _cut(self, start_s: float, end_s: float) -> tuple[int, Samples, float, float, bool]:
+        """What CommandCut holds of a command whose speech lies between two times."""
+        has_speech = end_s > start_s
         samples: Samples = np.zeros(0, dtype=np.int16)
         if has_speech:
-            # A little of the silence stays: Whisper wants to hear that the last word ends.
-            stop = min(self._ears.ring.written, self._origin + _samples(end.end_seconds + 0.2))
+            stop = min(self._ears.ring.written, self._origin + _samples(end_s + TAIL_S))
             samples = self._ears.ring.read_range(self._cut_from, stop)
-        waited = (self._ears.ring.written - self._origin) / PIPELINE_RATE_HZ - end.end_seconds
-        self._report(
-            CommandDone(
-                end.reason,
-                samples,
-                end.end_seconds - end.start_seconds if has_speech else 0.0,
-                max(0.0, waited),
-                self._has_wake_phrase and has_speech,
-            )
-        )
+        waited_s = max(0.0, (self._ears.ring.written - self._origin) / PIPELINE_RATE_HZ - end_s)
+        speech_s = end_s - start_s if has_speech else 0.0
+        return self._capture, samples, speech_s, waited_s, self._has_wake_phrase and has_speech
+
+    def _end_command(self, end: CommandEnded) -> None:
+        self._enter(self._on_guard)
+        heard = self._ears.ring.read_range(self._listens_from, self._ears.ring.written)
+        cut = self._cut(end.start_seconds, end.end_seconds)
+        self._report(CommandDone(*cut, end.reason, self._is_pausing, heard))
+        self._is_pausing = False
+
+    @property
+    def _on_guard(self) -> Mode:
+        return Mode.GUARD if self._ears.source.live else Mode.NOTHING
+
+    # ── the input ────────────────────────────────────────────────────────────────────────────────
 
     def _lose_input(self, error: AudioError) -> None:
         if self._mode is Mode.COMMAND:
@@ -293,6 +506,14 @@ class Listener:
         if not self._is_lost:
             self._is_lost = True
             self._report(InputGone(error))
+
+    def _regain_input(self) -> None:
+        self._is_lost = False
+        self._ears.wakeword.reset()
+        self._ears.vad.reset()
+        if self._ears.echo is not None:
+            self._ears.echo.reset()
+        self._report(InputBack())
 
     def _end_input(self) -> None:
         if self._mode is Mode.COMMAND:

@@ -1,11 +1,17 @@
 """The turn as a pure state machine: ``advance(state, message) → (state, commands)``.
 
     IDLE ──woke──▶ LISTENING ──command over──▶ THINKING ──first sound──▶ SPEAKING ──reply over──▶ IDLE
-      │                 └──nothing said, stop──▶ IDLE      │                             ▲
-      └──text asked────────────────────────────▶ THINKING ─┴──reply over, apology over───┘
+      │             │   ▲ └──nothing said, stop──▶ IDLE     │                            ▲   (or LISTENING: follow-up)
+      │         pause   resumed                             │                            │
+      │             ▼   │                                   │                            │
+      │            a draft, unseen                          │                            │
+      └──text asked──────────────────────────▶ THINKING ────┴──reply over, apology over──┘
+
+Whatever interrupts (the wake word, words spoken over the reply) ends the turn and begins the next one. In a pause of
+the command a *draft* begins: it is transcribed and answered, and nobody notices until the endpoint commits it.
 
 Nothing here waits, sends or knows the clock: ``session.py`` performs the commands. A message that bears
-an old turn, or does not fit the state, changes nothing.
+an old turn or an old attempt, or does not fit the state, changes nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -31,23 +37,6 @@ class Stage(StrEnum):
     TTS = "tts"
 
 
-@dataclass(frozen=True, slots=True)
-class Assistant:
-    """Everything the machine remembers."""
-
-    state: State = State.IDLE
-    turn: int = 0
-    """The current turn, or the last one while idle."""
-    retried: frozenset[Stage] = frozenset()
-    """Stages of this turn that were tried a second time."""
-    has_listened_again: bool = False
-    """The first command of this turn was only the wake phrase."""
-    is_apologising: bool = False
-    """The turn failed and the apology is being said."""
-    has_spoken: bool = False
-    """Something of the answer was already heard."""
-
-
 # ── messages: what happened ──────────────────────────────────────────────────────────────────────
 
 
@@ -69,23 +58,36 @@ class TextAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """The user paused: the command may be over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """It was not."""
+
+
+@dataclass(frozen=True, slots=True)
 class CommandOver:
     """The endpointer is done."""
 
     reason: EndReason
     has_speech: bool
+    was_paused: bool = False
+    """The command is what was heard up to the last pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """The final transcript is there."""
+    """The transcript is there."""
 
     turn: int
+    attempt: int
     text: str
-    reason: str
-    """The endpoint's reason."""
     is_wake_only: bool = False
     """Nothing but the wake phrase was heard; the command may still come."""
+    is_stop: bool = False
+    """A stop word and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class ReplyOver:
     """The answer (or the apology) is complete and was heard."""
 
     turn: int
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class StageFailed:
     """A stage raised an error."""
 
     turn: int
+    attempt: int
     stage: Stage
     code: str
     message: str
@@ -126,10 +130,115 @@ class StopAsked:
     """The user wants silence."""
 
 
-Message = Woke | TextAsked | CommandOver | Transcribed | Sounded | ReplyOver | StageFailed | BoundReached | StopAsked
+@dataclass(frozen=True, slots=True)
+class StopHeard:
+    """A stop word was spoken over *turn*."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenOver:
+    """Somebody speaks while the assistant thinks or speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordsHeard:
+    """There are words in what was spoken over the reply of *turn*."""
+
+    turn: int
+    is_stop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NoWordsHeard:
+    """There were none: a noise."""
+
+    turn: int
+
+
+Message = (
+    Woke
+    | TextAsked
+    | Paused
+    | Resumed
+    | CommandOver
+    | Transcribed
+    | Sounded
+    | ReplyOver
+    | StageFailed
+    | BoundReached
+    | StopAsked
+    | StopHeard
+    | SpokenOver
+    | WordsHeard
+    | NoWordsHeard
+)
+
+
+# ── the state ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """Everything the machine remembers."""
+
+    state: State = State.IDLE
+    turn: int = 0
+    """The current turn, or the last one while idle."""
+    attempt: int = 0
+    """The piece of work that counts; what an earlier one still says is ignored."""
+    has_draft: bool = False
+    """The current attempt began in a pause of the command."""
+    draft: Transcribed | None = None
+    """What it understood, once it has; its answer is under way then."""
+    reason: str = ""
+    """The endpoint's reason, once the command is over."""
+    is_committed: bool = False
+    """OSC and speech may leave."""
+    retried: frozenset[Stage] = frozenset()
+    """Stages of this turn that were tried a second time."""
+    has_listened_again: bool = False
+    """The first command of this turn was only the wake phrase."""
+    is_apologising: bool = False
+    """The turn failed and the apology is being said."""
+    has_spoken: bool = False
+    """Something of the answer was already heard."""
+    is_spoken_over: bool = False
+    """The reply waits, because somebody speaks."""
+    is_typed: bool = False
+    """The turn began with typed text, not with sound."""
+    is_followup: bool = False
+    """The turn began without the wake word, after an answer."""
+    follows_up: bool = False
+    """Whether the assistant listens on after an answer; never changes."""
 
 
 # ── commands: what to do ─────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A turn begins; *message* says how (None: the assistant listens on after an answer)."""
+
+    message: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Transcribe what was said before the pause, and answer it, unseen."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropDraft:
+    """It came to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The words up to the pause are known: they say how long to wait for more."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +248,9 @@ class Transcribe:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Wait for the command once more."""
+    """Wait for a command without a wake word."""
+
+    is_followup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +276,30 @@ class Apologise:
 
 
 @dataclass(frozen=True, slots=True)
+class Hush:
+    """Hold the reply where it is, and find out whether words are spoken over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakOn:
+    """Let the reply go on where it stopped."""
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
     """The turn was answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The turn ends without an answer, on purpose."""
+    """The turn ends without an answer (or in the middle of it), on purpose."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Cancel the turn's work and fall silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,62 +307,146 @@ class Rest:
     """Cancel the turn's work, fall silent, and listen for the wake word again."""
 
 
-Command = Transcribe | Listen | Commit | Answer | Apologise | Complete | Drop | Rest
+Command = (
+    Begin
+    | Draft
+    | DropDraft
+    | Judge
+    | Transcribe
+    | Listen
+    | Commit
+    | Answer
+    | Apologise
+    | Hush
+    | SpeakOn
+    | Complete
+    | Drop
+    | Cancel
+    | Rest
+)
 Step = tuple[Assistant, tuple[Command, ...]]
 
 
 def advance(now: Assistant, message: Message) -> Step:
     """What follows from *message*; total: whatever does not fit is ignored."""
-    turn = getattr(message, "turn", now.turn)
-    if turn != now.turn:
+    if getattr(message, "turn", now.turn) != now.turn or getattr(message, "attempt", now.attempt) != now.attempt:
         return now, ()
     match now.state, message:
         case State.IDLE, Woke():
-            return _begin(now, State.LISTENING), ()
+            return _begin(now, State.LISTENING, Begin(message))
         case State.IDLE, TextAsked(text):
-            return _begin(now, State.THINKING), (Commit("text"), Answer(text))
-        case State.LISTENING, CommandOver(_, True):
-            return replace(now, state=State.THINKING), (Transcribe(),)
-        case State.LISTENING, CommandOver(reason, False):
-            return _end(now, Drop("input_lost" if reason is EndReason.INPUT_LOST else "no_speech"))
-        case _, Transcribed() if now.is_apologising:
-            return now, ()  # it came just after its bound
-        case State.THINKING, Transcribed(_, "", _, True) if not now.has_listened_again:
-            return replace(now, state=State.LISTENING, has_listened_again=True), (Listen(),)
-        case State.THINKING, Transcribed(_, "", _, _):
-            return _end(now, Drop("stt_empty"))
-        case State.THINKING, Transcribed(_, text, reason, _):
-            return now, (Commit(reason), Answer(text))
-        case State.THINKING, Sounded():
+            return _begin(now, State.THINKING, Begin(message), Commit("text"), Answer(text), is_typed=True)
+        case State.LISTENING, Paused():
+            return _attempt(now, Draft(), has_draft=True)
+        case State.LISTENING, Resumed() if now.has_draft:
+            return _attempt(now, DropDraft())
+        case State.LISTENING, Transcribed(text=text):
+            draft = replace(now, draft=message)
+            return draft, (Judge(text), *((Answer(text),) if text and not message.is_stop else ()))
+        case State.LISTENING, CommandOver():
+            return _command_over(now, message)
+        case State.THINKING, Transcribed() if not (now.is_apologising or now.is_committed):
+            return _understood(now, message)
+        case State.THINKING, Sounded() if not now.is_apologising:
             return replace(now, state=State.SPEAKING, has_spoken=True), ()
         case ((State.THINKING | State.SPEAKING), ReplyOver()):
-            return _end(now) if now.is_apologising else _end(now, Complete())
-        case _, StageFailed():
+            return _reply_over(now)
+        case State.LISTENING, StageFailed():
+            return _attempt(now, DropDraft())  # the endpoint will try again, and not quietly
+        case ((State.THINKING | State.SPEAKING), StageFailed()):
             return _failed(now, message)
-        case State.LISTENING | State.THINKING | State.SPEAKING, BoundReached(_, state, seconds) if state is now.state:
+        case ((State.THINKING | State.SPEAKING), (Woke() | SpokenOver() | WordsHeard() | NoWordsHeard())):
+            return _interrupted(now, message)
+        case ((State.LISTENING | State.THINKING | State.SPEAKING), BoundReached(_, state, seconds)) if (
+            state is now.state
+        ):
             text = f"The turn was {now.state.value} for {seconds:g} s, which is its bound."
             return _give_up(now, "turn-timeout", text)
-        case State.LISTENING | State.THINKING | State.SPEAKING, StopAsked():
+        case ((State.LISTENING | State.THINKING | State.SPEAKING), (StopAsked() | StopHeard())):
             return _end(now) if now.is_apologising else _end(now, Drop("stopped"))
     return now, ()
 
 
-def _begin(now: Assistant, state: State) -> Assistant:
-    return Assistant(state, now.turn + 1)
+def _begin(now: Assistant, state: State, *commands: Command, is_typed: bool = False, is_followup: bool = False) -> Step:
+    """The next turn; *commands* finish the one before and begin this one."""
+    begun = Assistant(
+        state,
+        now.turn + 1,
+        now.attempt + 1,
+        is_committed=is_typed,
+        is_typed=is_typed,
+        is_followup=is_followup,
+        follows_up=now.follows_up,
+    )
+    return begun, commands
 
 
 def _end(now: Assistant, *commands: Command) -> Step:
-    return Assistant(State.IDLE, now.turn), (*commands, Rest())
+    return Assistant(State.IDLE, now.turn, now.attempt + 1, follows_up=now.follows_up), (*commands, Rest())
+
+
+def _attempt(now: Assistant, *commands: Command, has_draft: bool = False) -> Step:
+    """Another piece of work takes the place of the one before."""
+    return replace(now, attempt=now.attempt + 1, has_draft=has_draft, draft=None), commands
+
+
+def _command_over(now: Assistant, over: CommandOver) -> Step:
+    if not over.has_speech:
+        silence = "no_followup" if now.is_followup and not now.has_listened_again else "no_speech"
+        return _end(now, Drop("input_lost" if over.reason is EndReason.INPUT_LOST else silence))
+    thinking = replace(now, state=State.THINKING, reason=over.reason.value)
+    if not (now.has_draft and over.was_paused):
+        return _attempt(thinking, Transcribe())
+    return (thinking, ()) if now.draft is None else _understood(thinking, now.draft)
+
+
+def _understood(now: Assistant, heard: Transcribed) -> Step:
+    """The command is over and its words are known."""
+    if heard.is_wake_only and not now.has_listened_again:
+        again = replace(now, state=State.LISTENING, has_listened_again=True, reason="")
+        return _attempt(again, Listen())
+    if not heard.text:
+        return _end(now, Drop("stt_empty"))
+    if heard.is_stop:
+        return _end(now, Drop("stopped"))
+    answer = () if now.draft is not None else (Answer(heard.text),)
+    return replace(now, is_committed=True), (Commit(now.reason), *answer)
+
+
+def _reply_over(now: Assistant) -> Step:
+    if now.is_apologising:
+        return _end(now)
+    if now.is_typed or not now.follows_up:
+        return _end(now, Complete())
+    commands = (Complete(), Cancel(), Begin(None), Listen(is_followup=True))
+    return _begin(now, State.LISTENING, *commands, is_followup=True)
+
+
+def _interrupted(now: Assistant, message: Message) -> Step:
+    """Somebody wants the word while the assistant has it."""
+    ending: tuple[Command, ...] = (Cancel(),) if now.is_apologising else (Drop("interrupted"), Cancel())
+    match message:
+        case Woke():
+            return _begin(now, State.LISTENING, *ending, Begin(message))
+        case SpokenOver() if not now.is_spoken_over and not now.is_apologising:
+            return replace(now, is_spoken_over=True), (Hush(),)
+        case WordsHeard(is_stop=True) if now.is_spoken_over:
+            return _end(now, Drop("stopped"))
+        case WordsHeard() if now.is_spoken_over:
+            return _begin(now, State.LISTENING, *ending, Begin(message))
+        case NoWordsHeard() if now.is_spoken_over:
+            return replace(now, is_spoken_over=False), (SpeakOn(),)
+    return now, ()
 
 
 def _failed(now: Assistant, failure: StageFailed) -> Step:
     """Once more where nothing was heard yet; else an apology."""
-    if now.state is State.IDLE:
-        return now, ()
     may_retry = failure.stage not in now.retried and not now.has_spoken and not now.is_apologising
-    if may_retry and failure.stage in (Stage.STT, Stage.LLM):
-        again = replace(now, retried=now.retried | {failure.stage})
-        return again, (Transcribe() if failure.stage is Stage.STT else Answer(None),)
+    again = replace(now, retried=now.retried | {failure.stage})
+    if may_retry and failure.stage is Stage.STT and not now.is_committed:
+        return _attempt(again, Transcribe())
+    if may_retry and failure.stage is Stage.LLM and now.is_committed:
+        return _attempt(again, Answer(None))
     return _give_up(now, failure.code, failure.message)
 
 
@@ -244,4 +454,5 @@ def _give_up(now: Assistant, code: str, message: str) -> Step:
     """Apologise; a failure of the apology itself ends the turn."""
     if now.is_apologising:
         return _end(now)
-    return replace(now, state=State.THINKING, is_apologising=True), (Apologise(code, message),)
+    sorry = replace(now, state=State.THINKING, is_apologising=True, is_spoken_over=False)
+    return _attempt(sorry, Apologise(code, message))

@@ -24,6 +24,8 @@ from heisenberg.core.stages import (
     Exchange,
     ReplySentence,
     ReplyToken,
+    Resumed,
+    SoftEnded,
     Thought,
     Transcript,
     VisualField,
@@ -119,22 +121,28 @@ class FakeVad:
 
 
 class FakeEndpointer:
-    """Speech begins at once; it ends after *silence_s*, or was never there after *no_speech_s*."""
+    """Speech begins at once; it pauses after *soft_end_s*, ends after *silence_s*, or never came in *no_speech_s*."""
 
-    def __init__(self, silence_s: float = 0.32, no_speech_s: float = 2.0) -> None:
-        self._silence_s = silence_s
-        self._no_speech_s = no_speech_s
+    def __init__(self, silence_s: float = 0.32, no_speech_s: float = 2.0, soft_end_s: float = 10.0) -> None:
+        self._configured = silence_s, no_speech_s
+        self._soft_end_s = soft_end_s
         self.reset()
 
-    def process(self, seconds: float, probability: float) -> CommandStarted | CommandEnded | None:
+    def process(self, seconds: float, probability: float) -> CommandStarted | SoftEnded | Resumed | CommandEnded | None:
         start, self._at = self._at, self._at + seconds
         if probability > 0.5:
             self._spoken_to = self._at
             if self._start is None:
                 self._start = start
                 return CommandStarted(start)
+            if self._is_pausing:
+                self._is_pausing = False
+                return Resumed()
         elif self._start is not None and self._at - self._spoken_to > self._silence_s - 1e-6:
             return self.finish(EndReason.SILENCE)
+        elif self._start is not None and not self._is_pausing and self._at - self._spoken_to > self._soft_end_s - 1e-6:
+            self._is_pausing = True
+            return SoftEnded(self._start, self._spoken_to)
         elif self._start is None and self._at > self._no_speech_s:
             return self.finish(EndReason.NO_SPEECH)
         return None
@@ -144,9 +152,15 @@ class FakeEndpointer:
             return CommandEnded(reason, self._at, self._at)
         return CommandEnded(reason, self._start, self._spoken_to)
 
-    def reset(self) -> None:
+    def wait_for(self, silence_seconds: float) -> None:
+        self._silence_s = silence_seconds
+
+    def reset(self, no_speech_seconds: float | None = None) -> None:
+        self._silence_s, self._no_speech_s = self._configured
+        self._no_speech_s = no_speech_seconds or self._no_speech_s
         self._at = self._spoken_to = 0.0
         self._start: float | None = None
+        self._is_pausing = False
 
 
 class FakeListener:
@@ -155,21 +169,35 @@ class FakeListener:
     def __init__(self, report: Callable[[Report], None]) -> None:
         self.report = report
         self.orders: list[str] = []
+        self.waits: list[tuple[int, int, float]] = []
+        self.captures = 0
+        self.is_live = True
+        self.progress: int | None = 0
 
     def start(self) -> None:
         self.orders.append("start")
 
-    def arm(self) -> None:
-        self.orders.append("arm")
+    def arm(self, known: int) -> None:
+        if known >= self.captures:
+            self.orders.append("arm")
 
-    def capture(self) -> None:
-        self.orders.append("capture")
+    def capture(self, *, no_speech_s: float | None = None, after_reply: bool = False) -> int:
+        self.orders.append("capture" if no_speech_s is None else f"capture for {no_speech_s:g} s")
+        self.captures += 1
+        return self.captures
 
-    def hold(self) -> None:
-        self.orders.append("hold")
+    def guard(self, known: int) -> None:
+        if known >= self.captures:
+            self.orders.append("guard")
+
+    def wait_for(self, capture: int, pause: int, silence_s: float) -> None:
+        self.waits.append((capture, pause, silence_s))
 
     def stop(self) -> None:
         self.orders.append("stop")
+
+    def abandon(self) -> None:
+        self.orders.append("abandon")
 
 
 # ── understanding ────────────────────────────────────────────────────────────────────────────────
@@ -236,6 +264,7 @@ class FakeBrain:
     def __init__(self) -> None:
         self._scripts: deque[Sequence[Thought | Exception | asyncio.Event]] = deque()
         self.asked: list[tuple[str, tuple[Exchange, ...], str | None]] = []
+        self.prepared: list[tuple[Exchange, ...]] = []
         self.closed = 0
 
     def enqueue(self, *script: Thought | Exception | asyncio.Event) -> None:
@@ -251,6 +280,9 @@ class FakeBrain:
                 yield await _next(script)
         finally:
             self.closed += 1
+
+    async def prepare(self, history: Sequence[Exchange]) -> None:
+        self.prepared.append(tuple(history))
 
     async def warm_up(self) -> None:
         """Always warm."""
@@ -301,7 +333,19 @@ class FakeOutput:
         self.heard.set()
         self.stops = 0
         self.error: Exception | None = None
+        self.is_paused = False
+        self.underruns = 0
         self._since = 0.0
+
+    @property
+    def played_seconds(self) -> float:
+        return self._since
+
+    async def pause(self) -> None:
+        self.is_paused = True
+
+    async def resume(self) -> None:
+        self.is_paused = False
 
     async def play(self, chunk: AudioChunk) -> None:
         if self.error is not None:
@@ -316,6 +360,7 @@ class FakeOutput:
 
     async def stop(self) -> float:
         self.stops += 1
+        self.is_paused = False
         played, self._since = self._since, 0.0
         return played
 

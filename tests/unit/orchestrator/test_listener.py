@@ -12,17 +12,22 @@ import pytest
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import AudioError, WakewordError
 from heisenberg.core.stages import EndReason
+from heisenberg.orchestrator.guard import OVERHEARD_EVERY_S, OVERHEARD_S, SPOKEN_OVER_S, BargeIn
 from heisenberg.orchestrator.listener import (
     CommandBegan,
     CommandDone,
     CommandHeard,
+    CommandPaused,
+    CommandResumed,
     Ears,
     InputBack,
     InputEnded,
     InputGone,
     Listener,
     ListenerDied,
+    Overheard,
     Report,
+    SpokenOver,
     WakeHeard,
 )
 from tests.fakes.stages import (
@@ -47,11 +52,20 @@ LOST = AudioError("The microphone is gone.", code="audio-input-lost")
 class Ear:
     """A listener over a script, and what it reported."""
 
-    def __init__(self, script: Script, *, live: bool = False, wakeword: FakeWakeword | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        live: bool = False,
+        wakeword: FakeWakeword | None = None,
+        barge_in: BargeIn = BargeIn.WAKE_WORD,
+        soft_end_s: float = 10.0,
+    ) -> None:
         self.source = FakeSource(script, live=live)
         self.wakeword = wakeword or FakeWakeword()
         self.ring = FakeRing()
-        ears = Ears(self.source, self.wakeword, FakeVad(), FakeEndpointer(), self.ring)
+        self.endpointer = FakeEndpointer(soft_end_s=soft_end_s)
+        ears = Ears(self.source, self.wakeword, FakeVad(), self.endpointer, self.ring, barge_in=barge_in)
         self.reports: list[Report] = []
         self.ends_with_command = not live
         """A held file would wait for a session that is not there: the end of the command ends the thread."""
@@ -106,7 +120,11 @@ def test_the_wake_word_is_placed_in_audio_time() -> None:
     scene = Ear(spoken())
     scene.hear()
 
-    assert [WakeHeard("hey_jarvis", 0.97, pytest.approx(2 + 0.64 + CHUNK_S, abs=CHUNK_S))] == scene.of(WakeHeard)
+    (wake,) = scene.of(WakeHeard)
+    assert isinstance(wake, WakeHeard)
+    assert ("hey_jarvis", 0.97, 1) == (wake.name, wake.score, wake.capture)
+    assert pytest.approx(2 + 0.64 + CHUNK_S, abs=CHUNK_S) == wake.audio_at
+    assert [QUIET, SPEECH, WAKE] == meanings(wake.samples)
 
 
 def test_a_command_in_the_same_breath_keeps_the_wake_phrase() -> None:
@@ -202,12 +220,20 @@ def test_the_end_of_the_file_while_idle_is_only_an_end() -> None:
     assert [InputEnded()] == Ear(list(chunks(QUIET, 1))).hear()
 
 
-def test_a_live_source_is_read_and_ignored_while_held() -> None:
+def test_a_live_source_is_read_and_ignored_where_nothing_may_interrupt() -> None:
     """Half-duplex: what the assistant says, and who says the wake word meanwhile, is not heard."""
     scene = Ear([], live=True)
     scene.source = FakeSource(
-        [*chunks(QUIET), scene.listener.hold, *chunks(SPEECH), *chunks(WAKE), *chunks(SPEECH, 1), *chunks(QUIET, 1)],
+        [
+            *chunks(QUIET),
+            lambda: scene.listener.guard(9),
+            *chunks(SPEECH),
+            *chunks(WAKE),
+            *chunks(SPEECH, 1),
+            *chunks(QUIET, 1),
+        ],
         live=True,
+        barge_in=BargeIn.OFF,
     )
     scene.listener._ears.source = scene.source
     scene.hear()
@@ -229,10 +255,10 @@ def test_a_held_file_waits() -> None:
 
     done.clear()
     reads.append(scene.source.reads)
-    scene.listener.hold()  # no matter how often
-    scene.listener.hold()
+    scene.listener.guard(9)  # no matter how often
+    scene.listener.guard(9)
     reads.append(scene.source.reads)
-    scene.listener.arm()
+    scene.listener.arm(9)
 
     assert done.wait(5)
 
@@ -286,8 +312,8 @@ def test_a_wake_word_engine_that_fails_is_reported() -> None:
 
 def test_arming_forgets_what_the_wake_word_engine_heard() -> None:
     scene = Ear(list(chunks(QUIET, 1)))
-    scene.listener.hold()
-    scene.listener.arm()
+    scene.listener.guard(9)
+    scene.listener.arm(9)
     scene.hear()
 
     assert 1 == scene.wakeword.resets
@@ -295,7 +321,7 @@ def test_arming_forgets_what_the_wake_word_engine_heard() -> None:
 
 def test_a_listener_that_waits_can_be_stopped() -> None:
     scene = Ear(list(chunks(QUIET, 1)))
-    scene.listener.hold()
+    scene.listener.guard(9)
     scene.listener.start()
     scene.listener.stop()
 
@@ -335,3 +361,145 @@ def test_a_pipe_that_is_no_sound_ends_the_listener() -> None:
 
     assert [unreadable] == [report.error for report in reports if isinstance(report, ListenerDied)]
     assert not [report for report in reports if isinstance(report, InputGone)]
+
+
+# ── pauses ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_pause_is_reported_with_the_command_so_far_and_its_end_with_the_same() -> None:
+    scene = Ear([*chunks(WAKE), *chunks(QUIET, 0.5), *chunks(SPEECH, 1), *chunks(QUIET, 1)], soft_end_s=0.192)
+    scene.hear()
+    (paused,) = scene.of(CommandPaused)
+    assert isinstance(paused, CommandPaused)
+
+    assert scene.command.was_paused
+    assert np.array_equal(paused.samples, scene.command.samples[: len(paused.samples)])
+    assert paused.speech_seconds == scene.command.speech_seconds
+    assert pytest.approx(0.192, abs=2 * CHUNK_S) == paused.waited_seconds
+
+
+def test_speech_that_goes_on_after_a_pause_says_so() -> None:
+    speech = [*chunks(SPEECH, 1), *chunks(QUIET, 0.256), *chunks(SPEECH, 1), *chunks(QUIET, 1)]
+    scene = Ear([*chunks(WAKE), *chunks(QUIET, 0.5), *speech], soft_end_s=0.192)
+    kinds = [type(report) for report in scene.hear() if not isinstance(report, CommandHeard)]
+    pauses = [report.number for report in scene.of(CommandPaused)]  # type: ignore[union-attr]
+
+    assert [WakeHeard, CommandBegan, CommandPaused, CommandResumed, CommandPaused, CommandDone] == kinds
+    assert [1, 2] == pauses
+
+
+def test_a_pause_may_be_waited_for_longer() -> None:
+    """Given an end after 0.32 s of silence, when somebody says to wait for 0.8 s, what comes by then is heard."""
+    speech = [*chunks(SPEECH, 1), *chunks(QUIET, 0.64), *chunks(SPEECH, 1), *chunks(QUIET, 1)]
+    scene = Ear([*chunks(WAKE), *chunks(QUIET, 0.5), *speech], soft_end_s=0.192)
+
+    def ask_for_patience(report: Report) -> None:
+        if isinstance(report, CommandPaused) and report.number == 1:
+            scene.listener.wait_for(report.capture, report.number, 0.8)
+            scene.listener.wait_for(report.capture - 1, report.number, 0.1)  # an earlier command's
+            scene.listener.wait_for(report.capture, report.number + 1, 0.1)  # a later pause's
+
+    scene.on_report = ask_for_patience
+    scene.hear()
+
+    assert [SPEECH, QUIET, SPEECH] == meanings(scene.command.samples)[1:4]
+
+
+def test_a_recording_of_the_turn_has_no_gap() -> None:
+    """What was heard before the detection and after it is what the microphone delivered."""
+    scene = Ear([*chunks(QUIET, 2), *spoken(pause_s=0.64)])
+    scene.hear()
+    (wake,) = scene.of(WakeHeard)
+    assert isinstance(wake, WakeHeard)
+    whole = np.concatenate([wake.samples, scene.command.heard])
+    at = scene.ring.written - len(whole)
+
+    assert np.array_equal(scene.ring.samples[at:], whole)
+
+
+# ── on guard ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def on_guard(script: Script, barge_in: BargeIn) -> Ear:
+    """The assistant has the word, and then *script* is heard."""
+    scene = Ear(script, live=True, barge_in=barge_in)
+    scene.listener.guard(0)
+    scene.hear()
+    return scene
+
+
+def test_the_wake_word_is_heard_on_guard_and_its_command_captured() -> None:
+    scene = on_guard(spoken(pause_s=0.64), BargeIn.WAKE_WORD)
+
+    assert 1 == len(scene.of(WakeHeard))
+    assert [QUIET, SPEECH, QUIET] == meanings(scene.command.samples)
+
+
+@pytest.mark.parametrize("barge_in", [BargeIn.OFF, BargeIn.STOP_WORD])
+def test_the_wake_word_means_nothing_where_it_may_not_interrupt(barge_in: BargeIn) -> None:
+    assert [] == on_guard(spoken(pause_s=0.64), barge_in).of(WakeHeard)
+
+
+def test_speech_on_guard_is_handed_on_for_stop_words_now_and_then() -> None:
+    scene = on_guard([*chunks(QUIET, 2), *chunks(SPEECH, 1.92), *chunks(QUIET, 4)], BargeIn.STOP_WORD)
+    looks = scene.of(Overheard)
+
+    assert 2 <= len(looks) <= (1.92 + OVERHEARD_S) / OVERHEARD_EVERY_S + 1
+    assert [pytest.approx(OVERHEARD_S, abs=CHUNK_S)] * len(looks) == [
+        len(look.samples) / PIPELINE_RATE_HZ  # type: ignore[union-attr]
+        for look in looks
+    ]
+
+
+def test_quiet_on_guard_is_nobodys_business() -> None:
+    assert [InputEnded()] == on_guard(list(chunks(QUIET, 5)), BargeIn.SPEECH).reports
+
+
+@pytest.mark.parametrize("barge_in", [BargeIn.OFF, BargeIn.STOP_WORD, BargeIn.WAKE_WORD])
+def test_speech_does_not_interrupt_unless_it_may(barge_in: BargeIn) -> None:
+    assert [] == on_guard([*chunks(SPEECH, 2)], barge_in).of(SpokenOver)
+
+
+def test_speech_on_guard_is_captured_from_its_beginning() -> None:
+    speech = [*chunks(QUIET, 1), *chunks(SPEECH, 0.96), *chunks(QUIET, 1)]
+    scene = on_guard(speech, BargeIn.SPEECH)
+    kinds = [type(report) for report in scene.reports if not isinstance(report, CommandHeard | Overheard)]
+
+    assert [SpokenOver, CommandBegan, CommandDone, InputEnded] == kinds
+    assert [QUIET, SPEECH, QUIET] == meanings(scene.command.samples)
+    assert pytest.approx(0.96, abs=2 * CHUNK_S) == scene.command.speech_seconds
+
+
+def test_a_cough_on_guard_is_no_speech() -> None:
+    cough = [*chunks(QUIET, 1), *chunks(SPEECH, SPOKEN_OVER_S / 2), *chunks(QUIET, 1)]
+
+    assert [] == on_guard(cough, BargeIn.SPEECH).of(SpokenOver)
+
+
+def test_an_old_order_does_not_give_up_a_new_command() -> None:
+    """The session ends a turn in the moment in which the wake word is heard: its order comes too late."""
+    scene = Ear(spoken(pause_s=0.64), live=True)
+    scene.on_report = lambda report: scene.listener.arm(0) if isinstance(report, WakeHeard) else None
+    scene.hear()
+
+    assert EndReason.SILENCE is scene.command.reason
+
+
+def test_the_echo_of_a_reply_is_not_the_beginning_of_a_follow_up() -> None:
+    scene = Ear([*chunks(SPEECH, 0.256), *chunks(QUIET, 3)], live=True)
+    scene.listener.capture(no_speech_s=1.0, after_reply=True)
+    scene.hear()
+
+    assert EndReason.NO_SPEECH is scene.command.reason
+
+
+def test_progress_is_expected_while_a_device_delivers_and_only_then() -> None:
+    scene = Ear([*chunks(QUIET, 1), LOST], live=True)
+    seen: list[int | None] = []
+    scene.on_report = lambda report: seen.append(scene.listener.progress)
+    first = scene.listener.progress
+    scene.hear()
+
+    assert 0 == first
+    assert seen[0] is None
+    assert scene.listener.progress is None

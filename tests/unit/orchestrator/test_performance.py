@@ -19,6 +19,7 @@ class Stage:
     def __init__(self) -> None:
         self.voice, self.output, self.progress = FakeVoice(), FakeOutput(), list[str]()
         self.performance = Performance(self.voice, self.output, self.progress.append)
+        self.performance.release()
 
 
 @in_virtual_time
@@ -121,3 +122,50 @@ async def test_an_output_that_fails_closes_the_voice() -> None:
         await stage.performance.run()
 
     assert 0 == stage.voice.open
+
+
+@in_virtual_time
+async def test_a_reply_that_is_not_released_is_made_but_not_heard() -> None:
+    stage = Stage()
+    stage.performance = Performance(stage.voice, stage.output, stage.progress.append)
+    speaking = asyncio.create_task(stage.performance.run())
+    await stage.performance.say("One two.")
+    await stage.performance.end()
+    await asyncio.sleep(1)
+
+    assert ["synthesised"] == stage.progress
+    assert [] == stage.output.played
+
+    stage.performance.release()
+
+    assert pytest.approx(0.2) == await speaking
+
+
+@in_virtual_time
+async def test_a_reply_that_is_halted_gives_the_output_nothing_more() -> None:
+    stage, more = Stage(), asyncio.Event()
+    stage.voice.enqueue(None, more)
+    speaking = asyncio.create_task(stage.performance.run())
+    await stage.performance.say("One two three.")
+    await stage.performance.end()
+    await asyncio.sleep(1)
+    stage.performance.halt()
+    more.set()
+    await speaking
+
+    assert 1 == len(stage.output.played)
+
+
+@in_virtual_time
+async def test_what_was_heard_of_a_reply_is_told_in_words() -> None:
+    """A tenth of a second for each word: after 0.3 s, three words were heard."""
+    stage = Stage()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stage.performance.run())
+        for sentence in ("One two.", "Three four five."):
+            await stage.performance.say(sentence)
+        await stage.performance.end()
+
+    assert ["", "One two.", "One two. Three", "One two. Three four five."] == [
+        stage.performance.heard(seconds) for seconds in (0.0, 0.2, 0.3, 9.0)
+    ]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heisenberg.core.config import VadConfig
-from heisenberg.core.stages import CommandEnded, CommandStarted, EndReason
+from heisenberg.core.stages import CommandEnded, CommandStarted, EndReason, Resumed, SoftEnded
 from heisenberg.vad.endpoint import TAIL_SECONDS, UNDECIDED_SECONDS, CommandEndpointer
 
 CHUNK_S = 0.032
@@ -25,7 +25,20 @@ def said(stretches: Iterable[Stretch], config: VadConfig = CONFIG, chunk_s: floa
     """Everything the endpointer reports; each probability is repeated in chunks for about its seconds."""
     endpointer = CommandEndpointer(config)
     reports = (endpointer.process(chunk_s, probability) for probability in in_chunks(stretches, chunk_s))
-    return [report for report in reports if report is not None]
+    return [report for report in reports if isinstance(report, CommandStarted | CommandEnded)]
+
+
+def pauses(stretches: Iterable[Stretch], config: VadConfig = CONFIG, wait_for: float | None = None) -> list[Any]:
+    """What it reports between the start and the end, and the end; *wait_for* is what it is told in each pause."""
+    endpointer = CommandEndpointer(config)
+    reports = []
+    for probability in in_chunks(stretches, CHUNK_S):
+        report = endpointer.process(CHUNK_S, probability)
+        if isinstance(report, SoftEnded) and wait_for is not None:
+            endpointer.wait_for(wait_for)
+        if report is not None and not isinstance(report, CommandStarted):
+            reports.append(report)
+    return reports
 
 
 def in_chunks(stretches: Iterable[Stretch], chunk_s: float) -> Iterator[float]:
@@ -51,7 +64,7 @@ def test_a_command_begins_with_its_first_speech_and_ends_with_its_last() -> None
 
 
 def test_the_end_is_reported_after_the_configured_silence() -> None:
-    endpointer = CommandEndpointer(VadConfig(silence_seconds=0.5))
+    endpointer = CommandEndpointer(VadConfig(silence_seconds=0.5, soft_end_seconds=0.5))
     for _ in range(10):
         endpointer.process(0.1, SPEECH)
     quiet = [endpointer.process(0.1, QUIET) for _ in range(5)]
@@ -161,7 +174,7 @@ def test_after_the_end_nothing_is_reported_until_reset() -> None:
     endpointer.reset()
     second = [report for p in sound if (report := endpointer.process(CHUNK_S, p))]
 
-    assert 2 == len(first)
+    assert [CommandStarted, SoftEnded, CommandEnded] == [type(report) for report in first]
     assert first == second
 
 
@@ -261,3 +274,77 @@ def kind(report: CommandStarted | CommandEnded) -> object:
 def times(report: CommandStarted | CommandEnded) -> list[float]:
     """Its seconds."""
     return [value for value in dataclasses.astuple(report) if isinstance(value, float)]
+
+
+# ── pauses ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_pause_is_reported_before_the_end() -> None:
+    paused, end = pauses([(0.96, SPEECH), (2.0, QUIET)])
+
+    assert SoftEnded(0.0, pytest.approx(0.96)) == paused
+    assert CommandEnded(EndReason.SILENCE, 0.0, pytest.approx(0.96)) == end
+
+
+def test_speech_that_goes_on_is_reported_and_may_pause_again() -> None:
+    kinds = [type(report) for report in pauses([(0.96, SPEECH), (0.32, QUIET), (0.96, SPEECH), (2.0, QUIET)])]
+
+    assert [SoftEnded, Resumed, SoftEnded, CommandEnded] == kinds
+
+
+def test_a_click_in_a_pause_is_not_speech_that_goes_on() -> None:
+    reports = pauses([(0.96, SPEECH), (0.32, QUIET), (CHUNK_S, SPEECH), (2.0, QUIET)])
+
+    assert [SoftEnded, CommandEnded] == [type(report) for report in reports]
+    assert pytest.approx(0.96) == reports[-1].end_seconds
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(0.3, EndReason.SEMANTIC), (1.2, EndReason.SILENCE)], ids=str)
+def test_a_pause_lasts_as_long_as_it_is_told_to(seconds: float, reason: EndReason) -> None:
+    endpointer = CommandEndpointer(CONFIG)
+    waited = 0.0
+    for probability in in_chunks([(0.96, SPEECH), (3.0, QUIET)], CHUNK_S):
+        report = endpointer.process(CHUNK_S, probability)
+        waited += CHUNK_S
+        if isinstance(report, SoftEnded):
+            endpointer.wait_for(seconds)
+        if isinstance(report, CommandEnded):
+            break
+
+    assert CommandEnded(reason, 0.0, pytest.approx(0.96)) == report
+    assert pytest.approx(0.96 + seconds, abs=1.5 * CHUNK_S) == waited
+
+
+def test_patience_is_for_one_pause_only() -> None:
+    """Given a long wait in the first pause, the second one lasts as long as configured."""
+    reports = pauses([(0.96, SPEECH), (0.9, QUIET), (0.96, SPEECH), (0.65, QUIET)], wait_for=None)
+    patient = CommandEndpointer(CONFIG)
+    seen = []
+    for probability in in_chunks([(0.96, SPEECH), (0.9, QUIET), (0.96, SPEECH), (0.65, QUIET)], CHUNK_S):
+        report = patient.process(CHUNK_S, probability)
+        if isinstance(report, SoftEnded) and not seen:
+            patient.wait_for(2.0)
+        seen += [type(report)] if report is not None and not isinstance(report, CommandStarted) else []
+
+    assert [SoftEnded, CommandEnded] == [type(report) for report in reports]
+    assert [SoftEnded, Resumed, SoftEnded, CommandEnded] == seen
+
+
+def test_nobody_can_make_it_wait_without_a_pause_or_for_ever() -> None:
+    endpointer = CommandEndpointer(VadConfig(max_command_seconds=2.0))
+    reports = []
+    for probability in in_chunks([(0.96, SPEECH), (10.0, QUIET)], CHUNK_S):
+        endpointer.wait_for(3600.0)
+        reports.append(endpointer.process(CHUNK_S, probability))
+    (end,) = [report for report in reports if isinstance(report, CommandEnded)]
+
+    assert EndReason.TIMEOUT is end.reason
+
+
+def test_how_long_to_wait_for_a_command_may_be_said_at_the_reset() -> None:
+    endpointer = CommandEndpointer(CONFIG)
+    endpointer.reset(1.0)
+    reports = [endpointer.process(0.1, QUIET) for _ in range(10)]
+
+    assert CommandEnded(EndReason.NO_SPEECH, pytest.approx(1.0), pytest.approx(1.0)) == reports[-1]
+    assert [None] * 9 == reports[:-1]

@@ -35,7 +35,7 @@ def reports(sound: Samples, config: VadConfig) -> Iterator[tuple[float, CommandS
         probability = vad.process(chunk)
         if woken_s is not None:
             report = endpointer.process(CHUNK_S, probability)
-            if report is not None:
+            if isinstance(report, CommandStarted | CommandEnded):
                 yield woken_s, report
         elif wakeword.process(chunk) is not None:
             woken_s = number * CHUNK_S
