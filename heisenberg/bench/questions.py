@@ -14,6 +14,29 @@ from heisenberg.main import Runner
 QUESTION_LEAD_S = 0.8
 QUESTION_TAIL_S = 1.6
 
+QUESTIONS = {
+    "en": (
+        "what is the capital of France?",
+        "tell me about the ocean at night.",
+        "paint me a quiet forest in the morning.",
+        "who invented the telephone?",
+        "describe a storm over the mountains.",
+        "show me a harbour in the fog, with small boats.",
+        "why is the sky blue?",
+        "tell me about a fox, and make it short.",
+    ),
+    "fr": (
+        "quelle est la capitale de la France ?",
+        "parle-moi de la mer, la nuit.",
+        "montre-moi une forêt calme, le matin.",
+    ),
+}
+"""What is asked after the wake phrase, by language. Two of the English ones have a pause in the middle, as people do:
+a setting that takes it for the end is quick, and useless."""
+
+VOICED_SHARE = 0.01
+"""Sound is speech while it is at most 40 dB quieter than the loudest 10 ms of the question."""
+
 
 async def synthesise_question(runner: Runner, text: str, path: Path, language: str | None = "en") -> Path:
     """Write *text* as a spoken question in a quiet room, the same each time; *path*. Raises SpeechError."""
@@ -21,6 +44,24 @@ async def synthesise_question(runner: Runner, text: str, path: Path, language: s
     lead, tail = (AudioChunk.silence(seconds, spoken.rate_hz) for seconds in (QUESTION_LEAD_S, QUESTION_TAIL_S))
     write_wav(path, AudioChunk(np.concatenate([lead.samples, spoken.samples, tail.samples]), spoken.rate_hz))
     return path
+
+
+def questions(wake_word: str, language: str) -> list[str]:
+    """What is asked in *language* (English if it has none of its own), each beginning with the wake phrase."""
+    phrase = Path(wake_word).stem.replace("_", " ").title()
+    return [f"{phrase}, {question}" for question in QUESTIONS.get(language, QUESTIONS["en"])]
+
+
+def end_of_speech(samples: Samples) -> float:
+    """Where the last sound of a synthesised question ends, in seconds of its 16 kHz *samples*; 0 if it is silent.
+
+    Known from the sound itself, to 10 ms: there is no noise in it, so nothing needs to be guessed.
+    """
+    frame = PIPELINE_RATE_HZ // 100
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame).astype(np.float64)
+    loudness = np.sqrt(np.mean(np.square(frames), axis=1))
+    voiced = np.flatnonzero(loudness > VOICED_SHARE * np.max(loudness, initial=0.0))
+    return float(voiced[-1] + 1) * frame / PIPELINE_RATE_HZ if len(voiced) else 0.0
 
 
 async def speech_at_pipeline_rate(runner: Runner, text: str) -> Samples:

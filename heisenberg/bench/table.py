@@ -1,5 +1,6 @@
 """A table of figures, as Markdown: readable on a terminal and in the docs."""
 
+import math
 import os
 import platform
 import sys
@@ -12,7 +13,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     if not values:
         return float("nan")
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -3,20 +3,32 @@
 import argparse
 import asyncio
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from heisenberg.bench.latency import Figures
     from heisenberg.core.config import Config
 
-WHAT = ("latency", "wakeword", "idle", "all")
+WHAT = ("latency", "wakeword", "idle", "all", "soak")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the command."""
-    parser = subparsers.add_parser("bench", help="measure latency, the wake word and idle cost on this machine")
+    parser = subparsers.add_parser(
+        "bench",
+        help="measure latency, the wake word and idle cost on this machine",
+        description="Measure this machine. soak runs hours of room life with faults, and is not part of all.",
+    )
     parser.add_argument("what", nargs="?", choices=WHAT, default="all", help="default: all")
-    parser.add_argument("--turns", type=_turns, default=10, help="turns for latency (default: 10)")
-    parser.add_argument("--seconds", type=_seconds, default=20.0, help="seconds of idle listening (default: 20)")
+    parser.add_argument("--turns", type=_turns, default=10, help="latency: questions for each setting (default: 10)")
+    parser.add_argument(
+        "--write", type=Path, metavar="DIR", help="latency: put the table into DIR/benchmarks.md, a picture beside it"
+    )
+    parser.add_argument("--seconds", type=_seconds, default=20.0, help="idle: seconds of listening (default: 20)")
+    parser.add_argument("--minutes", type=_minutes, default=60.0, help="soak: minutes of room life (default: 60)")
+    parser.add_argument("--seed", type=int, default=1, help="soak: which faults come when (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=execute)
 
@@ -25,9 +37,10 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
     """Measure and print."""
     from dataclasses import asdict
 
-    from heisenberg.bench import idle, latency, table, wakeword
+    from heisenberg.bench import idle, table, wakeword
 
     results: dict[str, object] = {"machine": table.machine()}
+    is_clean = True
     _say(args, f"On {table.machine()}\n")
     if args.what in ("wakeword", "all"):
         figures = asyncio.run(wakeword.measure(config))
@@ -38,12 +51,42 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         results["idle"] = cost
         _say(args, idle.report(cost) + "\n")
     if args.what in ("latency", "all"):
-        latencies = asyncio.run(latency.measure(config, args.turns))
-        results["latency"] = latencies
-        _say(args, latency.report(latencies))
+        results["latency"] = asdict(_latency(args, config))
+    if args.what == "soak":
+        results["soak"], is_clean = _soak(args, config)
     if args.json:
         print(json.dumps(results, indent=2))
-    return 0
+    return 0 if is_clean else 1
+
+
+def _latency(args: argparse.Namespace, config: "Config") -> "Figures":
+    from heisenberg.bench import latency, latency_picture, latency_report, page, table
+
+    figures = asyncio.run(latency.measure(config, args.turns, _progress))
+    _say(args, latency_report.report(figures))
+    if args.write is not None:
+        machine = f"{table.machine()}; {', '.join(_models(config))}"
+        command = f"heisenberg bench latency --turns {args.turns} --write {args.write}"
+        text = latency_report.section(figures, command, machine, page.PICTURE)
+        page.write(args.write, "latency", text, latency_picture.draw(figures, machine).svg)
+        _progress(f"wrote {args.write / page.PAGE} and {args.write / page.PICTURE}")
+    return figures
+
+
+def _models(config: "Config") -> tuple[str, str, str]:
+    """What listens, thinks and speaks."""
+    voice = config.tts.voice if config.tts.engine in ("piper", "espeak") else config.tts.engine
+    return config.stt.model, config.llm.model, voice
+
+
+def _soak(args: argparse.Namespace, config: "Config") -> tuple[object, bool]:
+    from dataclasses import asdict
+
+    from heisenberg.bench import soak
+
+    happened = asyncio.run(soak.soak(config, minutes=args.minutes, seed=args.seed, say=_progress))
+    _say(args, soak.report(happened))
+    return asdict(happened), happened.is_clean
 
 
 def _turns(text: str) -> int:
@@ -53,15 +96,28 @@ def _turns(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
+    return _number(text, 1, 3600, "seconds")
+
+
+def _minutes(text: str) -> float:
+    return _number(text, 0.1, 100_000, "minutes")
+
+
+def _number(text: str, least: float, most: float, unit: str) -> float:
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number of seconds from 1 to 3600')
-    return seconds
+        number = float("nan")
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of {unit} from {least:g} to {most:g}')
+    return number
 
 
 def _say(args: argparse.Namespace, text: str) -> None:
     if not args.json:
         print(text, flush=True)
+
+
+def _progress(text: str) -> None:
+    """For people who wait; standard output is for results."""
+    print(text, file=sys.stderr, flush=True)
