@@ -355,11 +355,13 @@ async def test_what_slips_through_is_swept_by_the_next_run(folder: Path) -> None
         await until(lambda: not group(parent.leader))
 
 
-def guarded(*argv: str) -> subprocess.Popen[str]:
-    """*argv* under the guard, whose standard input we hold open."""
+def guarded(*argv: str, leads: bool = False) -> subprocess.Popen[str]:
+    """*argv* under the guard, whose standard input we hold open. *leads*: in a group of its own."""
     command = (sys.executable, "-I", "-S", str(guard.__file__), *argv)
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=leads
+    )
 
 
 @pytest.mark.parametrize(("code", "status"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 128 + 9)])
@@ -387,3 +389,42 @@ def test_the_guard_passes_the_request_to_end_on() -> None:
         process.terminate()
 
         assert 5 == process.wait(DEADLINE_S)
+
+
+async def test_what_the_guards_program_started_ends_with_our_end_too() -> None:
+    """Given a guard that leads its group, as under the supervisor, the end of its standard input ends all of it."""
+    with guarded("sh", "-c", "sleep 600 & sleep 600; true", leads=True) as process:
+        await until(lambda: len(group(process.pid)) == 4)
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(DEADLINE_S)
+        await until(lambda: not group(process.pid))
+
+
+STUCK_WORKER = """
+    import asyncio, threading
+    from heisenberg.workers import wyoming_service
+
+    def stuck_in_the_model():
+        threading.Event().wait()
+
+    async def main():
+        thread = wyoming_service.ModelThread()
+        wyoming_service.LONGEST_STEP_S = 0.5
+        assert 4 == await thread.run(lambda: 4)
+        await asyncio.sleep(0.7)  # a step that is over is watched no more
+        print("well", flush=True)
+        await thread.run(stuck_in_the_model)
+
+    asyncio.run(main())
+"""
+
+
+def test_a_worker_whose_model_is_stuck_ends_itself() -> None:
+    """Given a model that never comes to its next result, the parent gets to know by the process's end."""
+    argv = (sys.executable, "-c", textwrap.dedent(STUCK_WORKER))
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+    assert "well\n" == ended.stdout
+    assert 1 == ended.returncode
+    assert "stuck_in_the_model" in ended.stderr
