@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the command."""
-    parser = subparsers.add_parser("replay", help="run recorded turns again and say what differs")
+    parser = subparsers.add_parser(
+        "replay",
+        help="run recorded turns again and say what differs",
+        description="Run recorded turns through today's program and configuration, and say what differs. The exit "
+        "status is 0 if all were heard as they were, and 1 if not, or if one cannot be replayed.",
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a recorded turn, or a debug.record_dir with several")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each turn")
     parser.add_argument("--output", type=Path, metavar="FILE.wav", help="keep the new reply (of one turn)")
