@@ -222,7 +222,7 @@ def test_the_end_of_the_file_while_idle_is_only_an_end() -> None:
 
 def test_a_live_source_is_read_and_ignored_where_nothing_may_interrupt() -> None:
     """Half-duplex: what the assistant says, and who says the wake word meanwhile, is not heard."""
-    scene = Ear([], live=True)
+    scene = Ear([], live=True, barge_in=BargeIn.OFF)
     scene.source = FakeSource(
         [
             *chunks(QUIET),
@@ -233,7 +233,6 @@ def test_a_live_source_is_read_and_ignored_where_nothing_may_interrupt() -> None
             *chunks(QUIET, 1),
         ],
         live=True,
-        barge_in=BargeIn.OFF,
     )
     scene.listener._ears.source = scene.source
     scene.hear()
