@@ -82,10 +82,10 @@ def _models(config: "Config") -> tuple[str, str, str]:
 def _soak(args: argparse.Namespace, config: "Config") -> tuple[object, bool]:
     from dataclasses import asdict
 
-    from heisenberg.bench import soak
+    from heisenberg.bench import soak, soak_report
 
     happened = asyncio.run(soak.soak(config, minutes=args.minutes, seed=args.seed, say=_progress))
-    _say(args, soak.report(happened))
+    _say(args, soak_report.report(happened))
     return asdict(happened), happened.is_clean
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from heisenberg.bench import latency, soak
+from heisenberg.bench import latency, soak, soak_report
 from heisenberg.bench.latency import Figures
 from heisenberg.cli import main
 from tests.unit.bench.latency_figures import figures
@@ -70,7 +70,7 @@ def test_a_soak_that_is_not_clean_is_a_failure(
         return Soaked(is_clean)
 
     monkeypatch.setattr(soak, "soak", soaked)
-    monkeypatch.setattr(soak, "report", lambda happened: "What happened.")
+    monkeypatch.setattr(soak_report, "report", lambda happened: "What happened.")
 
     assert status == main(["bench", "soak", "--minutes", "0.5", "--seed", "9"])
     assert (0.5, 9) == (asked["minutes"], asked["seed"])
