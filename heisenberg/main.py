@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import functools
 import logging
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
@@ -18,14 +16,20 @@ from pathlib import Path
 import platformdirs
 
 from heisenberg import __version__
+from heisenberg.audio import earcons
 from heisenberg.audio.both import BothOutputs
+from heisenberg.audio.echo import WebrtcEchoCanceller
+from heisenberg.audio.played import PlayedSound
+from heisenberg.audio.recorded import ChunkFile, RecordedOutput
 from heisenberg.audio.ring import SampleRing
 from heisenberg.audio.wavfile import NoOutput, WavOutput, WavSource
-from heisenberg.core.audio import PIPELINE_RATE_HZ, Meters
+from heisenberg.core.audio import PIPELINE_RATE_HZ, AudioChunk, Meters
 from heisenberg.core.config import Config
+from heisenberg.core.drops import Drops
 from heisenberg.core.errors import AudioError, ModelNotFound
 from heisenberg.core.events import LlmComplete, VisualUpdated
-from heisenberg.core.stages import Answer, AudioOutput, AudioSource, ServiceLease, Sink, VadEngine, Voice
+from heisenberg.core.service_manager import ServiceManager
+from heisenberg.core.stages import Answer, AudioOutput, AudioSource, PlayedTap, ServiceLease, Sink, VadEngine, Voice
 from heisenberg.llm.brain import SchemaBrain
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.guard import BargeIn
@@ -33,6 +37,7 @@ from heisenberg.orchestrator.history import History
 from heisenberg.orchestrator.listener import Ears, Listener, Report
 from heisenberg.orchestrator.patience import Patience, Pauses
 from heisenberg.orchestrator.session import Bounds, Manners, Session, Tally
+from heisenberg.orchestrator.watchdog import LoopPulse, Watchdog, Watched, end_process
 from heisenberg.orchestrator.work import Stages
 from heisenberg.runner import engines
 from heisenberg.runner.catalog.store import Store
@@ -40,8 +45,10 @@ from heisenberg.runner.lanes import Lane
 from heisenberg.runner.pool import Pool
 from heisenberg.runner.supervisor.sweep import Ledger
 from heisenberg.sinks.console import ConsoleSink
+from heisenberg.sinks.earcons import EarconSink
 from heisenberg.sinks.jsonl import JsonLinesSink
 from heisenberg.sinks.osc import OscSink
+from heisenberg.sinks.recorder import TurnRecorder
 from heisenberg.sinks.speech import Performance
 from heisenberg.sinks.timeline import TimelineSink
 from heisenberg.stt.buffered import BufferedRecogniser
@@ -52,6 +59,7 @@ from heisenberg.tts.wyoming import WyomingVoice
 from heisenberg.vad.endpoint import CommandEndpointer
 from heisenberg.vad.phrase_end import sounds_complete
 from heisenberg.vad.silero import SileroVad
+from heisenberg.vad.smart_turn import SmartTurn
 from heisenberg.vad.webrtc import WebrtcVad
 from heisenberg.wakeword.microwakeword import MicroWakeWordEngine
 
@@ -86,11 +94,11 @@ class Runner:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._sockets = Path(tempfile.mkdtemp(prefix="heisenberg-"))
-        ledger = Ledger(platformdirs.user_state_path("heisenberg", appauthor=False) / "children")
-        ledger.sweep()
+        self._ledger = Ledger(platformdirs.user_state_path("heisenberg", appauthor=False) / "children")
+        self._ledger.sweep()
+        self._sockets = self._ledger.new_sockets_folder()
         self.store = Store(config.models.folder)
-        self.pool = Pool(config.runner, ledger, _log_worker)
+        self.pool = Pool(config.runner, self._ledger, _log_worker)
         self._warned: set[str] = set()
 
     async def __aenter__(self) -> "Runner":
@@ -98,7 +106,7 @@ class Runner:
 
     async def __aexit__(self, *failure: object) -> None:
         await self.pool.close()
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        self._ledger.close()
 
     def recogniser(self, language: str | None = None) -> BufferedRecogniser:
         """Speech to text, as configured (*language* in place of the configured one). Raises ModelNotFound."""
@@ -129,6 +137,10 @@ class Runner:
         llm = self._config.llm
         service = RemoteService(llm.url, llm.api_key).lease if llm.url else self._llama().lease
         return SchemaBrain(llm, self._config.visual, service)
+
+    def turn_detector(self) -> SmartTurn:
+        """Hears whether a sentence is over. Raises ModelNotFound, or VadError if the model is damaged."""
+        return SmartTurn(self.store.find("smart-turn", "turn").file(".onnx"))
 
     def _whisper(self) -> Lane:
         stt = self._config.stt
@@ -222,27 +234,82 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
     meters = Meters()
     async with AsyncExitStack() as stack:
         # Whatever can be wrong with files and devices is found before seconds are spent on models.
-        ears = None if options.input == "none" and options.source is None else _ears(config, options, meters)
+        drops, service = Drops(), ServiceManager()
+        played = PlayedSound() if config.audio.echo_cancellation else None
+        new_ears = functools.partial(_ears, config, options, meters, drops, played)
+        ears = None if options.input == "none" and options.source is None else new_ears()
         if ears is not None:
             stack.callback(ears.source.close)
-        output = options.sound_output or _output(config, options.output, meters, options.listens)
+        recorder = _recorder(config, drops)
+        output = options.sound_output or _output(config, options.output, meters, options.listens, played)
+        if recorder is not None:
+            stack.push_async_callback(recorder.close)
+            output = RecordedOutput(output, functools.partial(_keep_spoken, recorder))
         stack.push_async_callback(output.close)
+        service.status("loading the models")
         stages = await _warm_stages(config, runner, output, stack)
         session = Session(
             stages,
-            options.sinks,
+            [*options.sinks, *([] if recorder is None else [recorder])],
             bounds(config),
             manners=_manners(config),
-            patience=_patience(config),
+            patience=_patience(config, runner),
+            drops=drops,
+            recorder=recorder,
             once=options.once,
         )
-        await _open_sinks(config, options, meters, session, stack)
+        await _open_sinks(config, options, meters, session, stack, drops)
+        _open_earcons(config, output, session, stack)
         if ears is not None:
-            session.hear_from(functools.partial(_new_listener, config, options, meters, [ears]))
+            session.hear_from(functools.partial(_new_listener, config, new_ears, [ears]))
         runner.pool.watch(session.worker_changed)
         stack.callback(runner.pool.unwatch, session.worker_changed)
+        _watch(config, runner, session, service, stack)
+        service.ready()
+        stack.callback(service.stopping)
         await _serve(session, options, stack)
         return session.tally
+
+
+def _recorder(config: Config, drops: Drops) -> TurnRecorder | None:
+    return TurnRecorder(config, __version__, ChunkFile, drops) if config.debug.record_dir else None
+
+
+def _keep_spoken(recorder: TurnRecorder, chunk: AudioChunk) -> None:
+    recorder.spoken(recorder.turn, chunk)
+
+
+def _open_earcons(config: Config, output: AudioOutput, session: Session, stack: AsyncExitStack) -> None:
+    if config.audio.earcons:
+        sounds = {"wake": earcons.wake, "end": earcons.end, "error": earcons.error}
+        sink = EarconSink(output, {name: sounds[name]() for name in config.audio.earcons})
+        stack.push_async_callback(sink.close)
+        session.add_sink(sink)
+
+
+def _watch(config: Config, runner: Runner, session: Session, service: ServiceManager, stack: AsyncExitStack) -> None:
+    """Let the watchdog look after the audio thread and the event loop."""
+    pulse = LoopPulse()
+    pulse.start()
+    stack.callback(pulse.stop)
+
+    def heal_audio() -> bool:
+        error = AudioError("The audio thread stands still.", code="audio-unavailable")
+        return session.audio_stalled(error)
+
+    watchdog = Watchdog(
+        # Nothing but time can heal an event loop: it gets as long once more.
+        [
+            Watched("loop", lambda: pulse.count, lambda: True),
+            Watched("audio", lambda: session.audio_progress, heal_audio),
+        ],
+        stall_s=config.watchdog.stall_seconds,
+        on_stall=lambda name, seconds, is_healed: session.stalled(name, seconds),
+        give_up=functools.partial(end_process, kill_children=runner.pool.kill),
+        on_alive=service.alive,
+    )
+    watchdog.start()
+    stack.push_async_callback(asyncio.to_thread, watchdog.stop)
 
 
 async def _warm_stages(config: Config, runner: Runner, output: AudioOutput, stack: AsyncExitStack) -> Stages:
@@ -267,7 +334,7 @@ def _manners(config: Config) -> Manners:
     return Manners(turn.followup_seconds, turn.resume_seconds, config.wakeword.words[0])
 
 
-def _patience(config: Config) -> Patience | None:
+def _patience(config: Config, runner: Runner) -> Patience | None:
     vad = config.vad
     if vad.turn_detector == "none":
         return None
@@ -275,19 +342,19 @@ def _patience(config: Config) -> Patience | None:
         complete=min(vad.complete_silence_seconds, vad.silence_seconds),
         incomplete=max(vad.incomplete_silence_seconds, vad.silence_seconds),
     )
-    return Patience(pauses, sounds_complete)
+    return Patience(pauses, sounds_complete, runner.turn_detector() if vad.turn_detector == "smart_turn" else None)
 
 
 def _new_listener(
-    config: Config, options: RunOptions, meters: Meters, first: list[Ears], report: Callable[[Report], None]
+    config: Config, new_ears: Callable[[], Ears], first: list[Ears], report: Callable[[Report], None]
 ) -> Listener:
     """The audio thread; with the ears that are open already, or with new ones if it is the second."""
-    ears = first.pop() if first else _ears(config, options, meters)
+    ears = first.pop() if first else new_ears()
     return Listener(ears, report, preroll_s=config.audio.preroll_seconds)
 
 
 async def _open_sinks(
-    config: Config, options: RunOptions, meters: Meters, session: Session, stack: AsyncExitStack
+    config: Config, options: RunOptions, meters: Meters, session: Session, stack: AsyncExitStack, drops: Drops
 ) -> None:
     def opened(sink: Sink) -> None:
         stack.push_async_callback(sink.close)
@@ -332,13 +399,13 @@ def _read_questions(session: Session, loop: asyncio.AbstractEventLoop) -> None:
         loop.call_soon_threadsafe(session.end_input)
 
 
-def open_source(config: Config, options: RunOptions) -> AudioSource:
+def open_source(config: Config, options: RunOptions, drops: Drops | None = None) -> AudioSource:
     """Where sound comes from. Raises AudioError."""
     if options.input != "mic":
         return WavSource(options.input, pacing=options.is_paced)
     from heisenberg.audio.microphone import Microphone  # needs PortAudio; files do not
 
-    return Microphone(config.audio)
+    return Microphone(config.audio, drops)
 
 
 @asynccontextmanager
@@ -353,14 +420,14 @@ async def open_output(
         await opened.close()
 
 
-def _output(config: Config, output: str, meters: Meters, listens: bool) -> AudioOutput:
+def _output(config: Config, output: str, meters: Meters, listens: bool, tap: PlayedTap | None = None) -> AudioOutput:
     if output == "none":
         return NoOutput()
     if output == "speakers":
-        return _speakers(config, meters)
+        return _speakers(config, meters, tap)
     if listens:
         try:
-            speakers = _speakers(config, meters)
+            speakers = _speakers(config, meters, tap)
         except AudioError as exc:
             log.warning("%s", exc)
         else:
@@ -368,21 +435,22 @@ def _output(config: Config, output: str, meters: Meters, listens: bool) -> Audio
     return WavOutput(output, paced=True)
 
 
-def _speakers(config: Config, meters: Meters) -> AudioOutput:
+def _speakers(config: Config, meters: Meters, tap: PlayedTap | None) -> AudioOutput:
     from heisenberg.audio.speakers import Speakers  # needs PortAudio; files do not
 
-    return Speakers(config.audio, meters)
+    return Speakers(config.audio, meters, tap)
 
 
-def _ears(config: Config, options: RunOptions, meters: Meters) -> Ears:
+def _ears(config: Config, options: RunOptions, meters: Meters, drops: Drops, played: PlayedSound | None) -> Ears:
+    echo = None if played is None else WebrtcEchoCanceller(played)
     wakeword, endpointer = MicroWakeWordEngine(config.wakeword), CommandEndpointer(config.vad)
     vad: VadEngine = SileroVad() if config.vad.engine == "silero" else WebrtcVad()
     kept_s = config.vad.max_command_seconds + config.vad.no_speech_seconds + RING_MARGIN_S
     ring = SampleRing(int(kept_s * PIPELINE_RATE_HZ))
     background = Background(is_used=config.vad.engine == "silero")
-    source = options.source or open_source(config, options)
+    source = options.source or open_source(config, options, drops)
     barge_in = BargeIn[config.turn.barge_in.upper()]
-    return Ears(source, wakeword, vad, endpointer, ring, background, meters, None, barge_in)
+    return Ears(source, wakeword, vad, endpointer, ring, background, meters, echo, barge_in)
 
 
 def bounds(config: Config) -> Bounds:

@@ -193,12 +193,12 @@ DEFAULT_VISUAL_SCHEMA: dict[str, VisualField] = {
 class VisualConfig(Section):
     """What the language model may say to the visuals."""
 
-    fields: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], VisualField] = Field(
-        DEFAULT_VISUAL_SCHEMA, alias="schema", description="The fields; each is sent as /visual/<name>."
-    )
     order: Literal["quick_first", "reply_first", "visual_first"] = Field(
         "quick_first",
         description="What the model writes first: the fields that take a few tokens (enums, numbers), then the reply, then texts; the reply; or all visuals.",
+    )
+    fields: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], VisualField] = Field(
+        DEFAULT_VISUAL_SCHEMA, alias="schema", description="The fields; each is sent as /visual/<name>."
     )
 
     @model_validator(mode="after")

@@ -475,7 +475,8 @@ class Session:
         def emit(kind: type[Event], **fields: Any) -> None:
             self.emit(kind, turn=turn, **fields)
 
-        work = TurnWork(turn, self._stages, emit, self._put, wake_phrase=phrase, recognition=recognition)
+        typed = message.text if isinstance(message, states.TextAsked) else ""
+        work = TurnWork(turn, self._stages, emit, self._put, wake_phrase=phrase, typed=typed, recognition=recognition)
         self._work = work
         self._enter(previous)
         if self._now.state is State.LISTENING:

@@ -95,6 +95,7 @@ class TurnWork:
         emit: tells the world, in this turn's name.
         post: tells the state machine.
         wake_phrase: a wake word that the command may begin with; empty for a typed question.
+        typed: that question.
         recognition: of a command that has begun already.
     """
 
@@ -106,6 +107,7 @@ class TurnWork:
         post: Callable[[Message], None],
         *,
         wake_phrase: str = "",
+        typed: str = "",
         recognition: Recognition | None = None,
     ) -> None:
         self.turn = turn
@@ -114,6 +116,7 @@ class TurnWork:
         self._emit = emit
         self._post = post
         self._wake_phrase = wake_phrase
+        self._typed = typed
         self._recognition = recognition
         self._clock = asyncio.get_running_loop().time
         self.watch = LatencyWatch(self._clock, 0.0)
@@ -188,7 +191,7 @@ class TurnWork:
     def commit(self, reason: str) -> None:
         """The turn is certain: what was held back leaves now."""
         self.tell_transcript()
-        self._emit(events.TurnCommitted, reason=reason)
+        self._emit(events.TurnCommitted, reason=reason, text=self._typed)
         self._is_committed = True
         self._gate.open()
         if self._performance is not None:
