@@ -1,8 +1,9 @@
 """A recogniser that hears a whole command at once, and meanwhile guesses at what is there so far.
 
-Whisper is not a streaming model, so partial transcripts are complete decodes of the command so far. They
-run only while the recogniser is idle, and never more than half of the time, so that the final one
-finds it free.
+Whisper is not a streaming model, so partial transcripts are complete decodes of the command so far (of its last
+seconds, where it is long). They run only while somebody speaks and the recogniser is idle, and as often as
+``pace.py`` allows, so that the final one finds it free. A decode cannot be stopped: what is cancelled here is
+answered to nobody, and the worker skips it if it has not begun.
 """
 
 import asyncio
@@ -15,15 +16,14 @@ import numpy as np
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import HeisenbergError, TranscriptionError
 from heisenberg.core.stages import LeaseService, Recognition, Transcript
+from heisenberg.stt.heard import Heard
+from heisenberg.stt.pace import Pace
 from heisenberg.stt.wyoming import Segment, segments, transcribe
 
 log = logging.getLogger(__name__)
 
-PARTIAL_EVERY_S = 0.5
-"""New speech between two partial transcripts, in seconds of audio."""
-
-LONGEST_PARTIAL_S = 20.0
-"""A command longer than this is not guessed at any more: each guess would take too long."""
+CUT_MARK = "… "
+"""Stands before a partial transcript that lacks its beginning."""
 
 
 class BufferedRecogniser:
@@ -41,6 +41,7 @@ class BufferedRecogniser:
         self._language = language
         self._partials = partials
         self._timeout_s = timeout_s
+        self.pace = Pace()
 
     def open(self, on_partial: Callable[[str], None]) -> Recognition:
         """Begin an utterance."""
@@ -88,43 +89,67 @@ class BufferedRecognition:
     def __init__(self, recogniser: BufferedRecogniser, on_partial: Callable[[str], None] | None) -> None:
         self._recogniser = recogniser
         self._on_partial = on_partial
-        self._heard: list[Samples] = []
-        self._heard_samples = 0
+        self._heard = Heard()
         self._decoded_samples = 0
-        self._every_samples = int(PARTIAL_EVERY_S * PIPELINE_RATE_HZ)
         self._guess: asyncio.Task[None] | None = None
+        self._finishing = 0
+        self._known: tuple[Samples, Transcript] | None = None
 
     def feed(self, samples: Samples) -> None:
         """More of the command."""
-        self._heard.append(samples)
-        self._heard_samples += len(samples)
-        is_due = self._heard_samples - self._decoded_samples >= self._every_samples
-        is_short = self._heard_samples <= LONGEST_PARTIAL_S * PIPELINE_RATE_HZ
-        if self._on_partial is not None and is_due and is_short and (self._guess is None or self._guess.done()):
-            self._decoded_samples = self._heard_samples
-            self._guess = asyncio.create_task(self._guess_now(np.concatenate(self._heard)), name="partial transcript")
+        self._heard.add(samples)
+        if self._on_partial is not None and self._may_guess():
+            self._decoded_samples = self._heard.samples
+            self._guess = asyncio.create_task(self._guess_now(self._on_partial), name="partial transcript")
 
     async def finish(self, command: Samples) -> Transcript:
-        """The final text."""
-        self._on_partial = None  # a guess that is still under way comes too late
-        return await self._recogniser.transcribe(command)
+        """The final text.
+
+        May be cancelled, and called again whether or not more was fed; the same samples are not decoded twice. A
+        guess that is under way is dropped.
+        """
+        if self._known is not None and np.array_equal(self._known[0], command):
+            return self._known[1]
+        self._finishing += 1
+        try:
+            await self._stop_guess()
+            self._decoded_samples = self._heard.samples
+            began = _now()
+            transcript = await self._recogniser.transcribe(command)
+            self._recogniser.pace.finished(_now() - began)
+        finally:
+            self._finishing -= 1
+        self._known = command, transcript
+        return transcript
 
     async def cancel(self) -> None:
         """Forget it."""
         self._on_partial = None
-        if self._guess is not None:
-            self._guess.cancel()
-            await asyncio.gather(self._guess, return_exceptions=True)
+        await self._stop_guess()
 
-    async def _guess_now(self, samples: Samples) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+    def _may_guess(self) -> bool:
+        pace = self._recogniser.pace
+        is_idle = not self._finishing and (self._guess is None or self._guess.done())
+        is_due = self._heard.samples - self._decoded_samples >= pace.every_s * PIPELINE_RATE_HZ
+        return is_idle and is_due and not pace.is_off and not self._heard.is_pausing
+
+    async def _guess_now(self, tell: Callable[[str], None]) -> None:
+        samples, is_whole = self._heard.recent()
+        began = _now()
         try:
             transcript = await self._recogniser.transcribe(samples, partial=True)
         except HeisenbergError as exc:
             log.debug("no partial transcript: %s", exc)
             return
-        took_s = loop.time() - began
-        self._every_samples = int(max(PARTIAL_EVERY_S, 2 * took_s) * PIPELINE_RATE_HZ)
-        if self._on_partial is not None and transcript.text:
-            self._on_partial(transcript.text)
+        self._recogniser.pace.guessed(_now() - began)
+        if transcript.text:
+            tell(transcript.text if is_whole else CUT_MARK + transcript.text)
+
+    async def _stop_guess(self) -> None:
+        if self._guess is not None:
+            self._guess.cancel()
+            await asyncio.gather(self._guess, return_exceptions=True)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

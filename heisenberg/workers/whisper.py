@@ -7,10 +7,14 @@ recording: segments with their times are streamed as they are decoded).
 Guards against invented text: the caller sends speech only (trimmed by the VAD); nothing is conditioned
 on earlier text; segments that look like silence or like a loop are dropped; and the phrases that
 Whisper is known to say into silence count only when it is sure of them.
+
+A decode cannot be stopped. A client that hangs up while its request waits, or between two decodes, is not decoded
+for any more, so that it costs the next one at most the decode that runs.
 """
 
+import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +47,11 @@ SILENCE_PHRASES = frozenset(
      "sous titres réalisés par la communauté d amara org", "sous titrage société radio canada"}
 )  # fmt: skip
 SURE_LOGPROB = -0.9
+
+
+class Abandoned(Exception):
+    """Nobody waits for the answer any more."""
+
 
 FloatAudio = npt.NDArray[np.float32]
 
@@ -86,13 +95,20 @@ class Whisper:
         """Whether it knows more than English."""
         return bool(self._model.model.is_multilingual)
 
-    def transcribe(self, audio: FloatAudio, language: str | None, *, partial: bool) -> tuple[str, str]:
+    def transcribe(
+        self, audio: FloatAudio, language: str | None, *, partial: bool, is_wanted: Callable[[], bool] = lambda: True
+    ) -> tuple[str, str]:
         """The words of one command and their language.
 
         Args:
             audio: float32 mono, 16 kHz, shape (n,), −1 to 1, speech only.
             language: ISO 639-1 code, None to detect it.
+            is_wanted: asked before each decode.
+
+        Raises: Abandoned.
         """
+        if not is_wanted():
+            raise Abandoned
         seconds = len(audio) / RATE_HZ
         window_s = max(SHORTEST_WINDOW_S, seconds + 2.0)
         self._model.window_frames = None if window_s >= 30 else int(window_s * 100) // 2 * 2
@@ -100,6 +116,8 @@ class Whisper:
             language = self._language(audio, language)
             text, is_sound = self._decode(audio, language, partial)
             if not is_sound and self._model.window_frames is not None and not partial:
+                if not is_wanted():
+                    raise Abandoned
                 self._model.window_frames = None
                 text, is_sound = self._decode(audio, language, partial)
                 is_sound = is_sound or _is_repeated(text)  # so it was said, then
@@ -220,8 +238,15 @@ class WhisperHandler(ServiceHandler):
             await self._stream_segments(audio, language)
             return
         partial = bool(context.get("partial"))
-        text, spoken = await self._thread.run(lambda: self._whisper.transcribe(audio, language, partial=partial))
-        await self.write_event(Transcript(text=text, language=spoken).event())
+        with contextlib.suppress(Abandoned):
+            text, spoken = await self._thread.run(
+                lambda: self._whisper.transcribe(audio, language, partial=partial, is_wanted=self._is_connected)
+            )
+            await self.write_event(Transcript(text=text, language=spoken).event())
+
+    def _is_connected(self) -> bool:
+        """Whether the client has not hung up. Also asked on the model's thread: it only looks."""
+        return not self.reader.at_eof()
 
     async def _stream_segments(self, audio: FloatAudio, language: str | None) -> None:
         await self.write_event(Event("transcript-start"))

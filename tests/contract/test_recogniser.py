@@ -66,6 +66,8 @@ class Case:
     """Tells a fake what it is about to hear."""
     say: Callable[[str], Samples] = speech.say
     """Makes the sound of words; a fake does not mind which."""
+    hold: Callable[[], None] = lambda: None
+    """Lets a fake take for ever over what it hears next."""
     partials: list[str] = field(default_factory=list)
     partial: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -90,7 +92,12 @@ def new_case(request: pytest.FixtureRequest, start_worker: StartWorker) -> Calla
 
         def fake() -> Case:
             recogniser = FakeRecogniser()
-            return Case(recogniser, recogniser.enqueue, lambda words: np.ones(1600 * len(words), dtype=np.int16))
+            return Case(
+                recogniser,
+                recogniser.enqueue,
+                lambda words: np.ones(1600 * len(words), dtype=np.int16),
+                lambda: recogniser.enqueue(asyncio.Event()),
+            )
 
         return fake
     service = start_worker(whisper(request.getfixturevalue("models") / MODEL))
@@ -147,6 +154,9 @@ async def test_a_single_short_word_is_understood(case: Case) -> None:
         speech.quieter(speech.noise("pink", 3.0), 12),
         speech.noise("hum", 2.0),
         speech.noise("typing", 3.0),
+        speech.noise("hum", 12.0),
+        speech.noise("music", 4.0),
+        speech.noise("music", 25.0),
     ],
     ids=[
         "nothing",
@@ -158,6 +168,9 @@ async def test_a_single_short_word_is_understood(case: Case) -> None:
         "pink noise",
         "hum",
         "typing",
+        "a long hum",
+        "music",
+        "much music",
     ],
 )
 async def test_where_nobody_speaks_nothing_is_understood(case: Case, sound: Samples) -> None:
@@ -212,6 +225,45 @@ async def test_finish_can_be_repeated(case: Case) -> None:
         texts.append((await recognition.finish(sound)).text)
 
     assert texts[0] == texts[1] != ""
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.1], ids=["at once", "in mid decode"])
+async def test_finish_may_be_cancelled_and_asked_anew(case: Case, after_s: float) -> None:
+    """The speaker paused twice and went on: only the whole command counts, and no answer is mistaken for its."""
+    first, second = case.say(SENTENCES[0]), case.say(SENTENCES[1])
+    recognition = case.recogniser.open(case.take)
+    for part in (first, speech.join(first, second)):
+        case.hold()
+        recognition.feed(part)
+        attempt = asyncio.create_task(recognition.finish(part))
+        await asyncio.wait([attempt], timeout=after_s)
+        attempt.cancel()
+        await asyncio.wait([attempt])
+    whole = speech.join(second, speech.silence(0.3), first)
+    said = f"{SENTENCES[1]} {SENTENCES[0]}"
+    case.expect(said)
+    async with asyncio.timeout(60):
+        heard = (await recognition.finish(whole)).text
+    await recognition.cancel()
+
+    assert wrong_words(words_of(heard), words_of(said)) <= 2
+
+
+async def test_a_pause_may_be_followed_by_more(case: Case) -> None:
+    """A transcript of what was there at the pause, and then one of everything."""
+    first = case.say(SENTENCES[2])
+    whole = speech.join(first, speech.silence(0.3), case.say(SENTENCES[3]))
+    recognition = case.recogniser.open(case.take)
+    recognition.feed(first)
+    case.expect(SENTENCES[2])
+    at_pause = (await recognition.finish(first)).text
+    recognition.feed(whole[len(first) :])
+    case.expect(f"{SENTENCES[2]} {SENTENCES[3]}")
+    in_the_end = (await recognition.finish(whole)).text
+    await recognition.cancel()
+
+    assert wrong_words(words_of(at_pause), words_of(SENTENCES[2])) <= 1
+    assert wrong_words(words_of(in_the_end), words_of(f"{SENTENCES[2]} {SENTENCES[3]}")) <= 2
 
 
 async def test_the_language_is_told(case: Case) -> None:

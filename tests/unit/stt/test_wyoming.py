@@ -1,7 +1,8 @@
 """Speech to text over Wyoming: whatever the service does, the caller gets words or one clear error, in time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -251,12 +252,128 @@ async def test_without_partials_nothing_is_guessed() -> None:
     assert [] == service.requests
 
 
-async def test_a_very_long_command_is_no_longer_guessed_at() -> None:
+async def test_of_a_very_long_command_the_last_seconds_are_guessed_at() -> None:
+    """The dots say that something stood before them."""
+    partials: list[str] = []
     async with wyoming_service() as service:
-        recogniser(service).open(print).feed(np.zeros(16_000 * 21, dtype=np.int16))
+        service.enqueue(HELLO)
+        recognition = recogniser(service).open(partials.append)
+        recognition.feed(np.tile(COMMAND, 20))
+        await until(lambda: partials)
+    sent = sum(len(event.payload or b"") // 2 for event in service.requests[0])
+
+    assert ["… Hello there."] == partials
+    assert 8 * 16_000 <= sent <= 9 * 16_000
+
+
+async def test_no_guess_begins_in_a_pause() -> None:
+    """The command may be over: the final transcript shall find the recogniser free."""
+    partials: list[str] = []
+    async with wyoming_service() as service:
+        service.enqueue(HELLO)
+        recognition = recogniser(service).open(partials.append)
+        recognition.feed(COMMAND[:7000])
+        recognition.feed(COMMAND[:2000] // 100)
+        await asyncio.sleep(0)
+
+        assert [] == service.requests
+
+        recognition.feed(COMMAND[:7000])
+        await until(lambda: partials)
+
+    assert ["Hello there."] == partials
+
+
+async def test_where_guesses_are_too_slow_there_are_none() -> None:
+    async with wyoming_service() as service:
+        hears = recogniser(service)
+        for _ in range(9):
+            hears.pace.guessed(3.0)
+        hears.open(print).feed(np.tile(COMMAND, 20))
         await asyncio.sleep(0)
 
     assert [] == service.requests
+
+
+# ── pauses ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_final_transcript_does_not_wait_for_a_guess() -> None:
+    """Given one lease, held by a guess that gets no answer."""
+    async with wyoming_service() as service:
+        service.enqueue(service.released)
+        service.enqueue(HELLO)
+        free = asyncio.Lock()
+
+        @asynccontextmanager
+        async def lease() -> AsyncIterator[WyomingService]:
+            async with free:
+                yield service
+
+        recognition = BufferedRecogniser(lease, language="en", partials=True, timeout_s=5).open(print)
+        recognition.feed(COMMAND)
+        await until(lambda: service.requests)
+
+        assert "Hello there." == (await recognition.finish(COMMAND)).text
+        assert [] == service.condemned
+
+
+async def test_a_pause_may_be_followed_by_more() -> None:
+    """A transcript of the first part is begun, cancelled, and then asked for the whole."""
+    async with wyoming_service() as service:
+        service.enqueue(service.released, WyomingTranscript(text="Hello").event())
+        service.enqueue(HELLO)
+        recognition = recogniser(service, partials=False).open(print)
+        recognition.feed(COMMAND[:9000])
+        first = asyncio.create_task(recognition.finish(COMMAND[:9000]))
+        await until(lambda: service.requests)
+        first.cancel()
+        await asyncio.wait([first])
+        recognition.feed(COMMAND[9000:])
+
+        assert first.cancelled()
+        assert "Hello there." == (await recognition.finish(COMMAND)).text
+        assert [] == service.condemned
+
+
+async def test_the_same_command_is_asked_for_once() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(HELLO)
+        service.enqueue(WyomingTranscript(text="Hello there, you.").event())
+        recognition = recogniser(service).open(print)
+        first, again = await recognition.finish(COMMAND), await recognition.finish(COMMAND.copy())
+        longer = await recognition.finish(np.tile(COMMAND, 2))
+
+    assert first == again
+    assert "Hello there, you." == longer.text
+    assert 2 == len(service.requests)
+
+
+async def test_after_a_final_transcript_of_a_pause_guesses_go_on() -> None:
+    partials: list[str] = []
+    async with wyoming_service() as service:
+        service.enqueue(HELLO)
+        service.enqueue(WyomingTranscript(text="Hello there, you.").event())
+        recognition = recogniser(service).open(partials.append)
+        await recognition.finish(COMMAND)
+        recognition.feed(COMMAND)
+        await until(lambda: partials)
+
+    assert ["Hello there, you."] == partials
+
+
+async def test_while_a_final_transcript_is_made_nothing_is_guessed() -> None:
+    slow = asyncio.Event()
+    async with wyoming_service() as service:
+        service.enqueue(slow, HELLO)
+        recognition = recogniser(service).open(print)
+        final = asyncio.create_task(recognition.finish(COMMAND))
+        await until(lambda: service.requests)
+        recognition.feed(COMMAND)
+        slow.set()
+        await final
+
+    assert 1 == len(service.requests)
 
 
 # ── recordings ───────────────────────────────────────────────────────────────────────────────────
