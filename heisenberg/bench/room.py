@@ -14,6 +14,9 @@ from heisenberg.core.errors import AudioError
 CALM_QUESTIONS = 3
 """What is asked at the end, when nothing goes wrong any more."""
 
+ANSWER_S = 6.0
+"""Wall time that a live room leaves for the answer after each scene; some answers are talked over all the same."""
+
 LOST_READ_S = 0.02
 
 
@@ -94,6 +97,8 @@ class Room:
     def _played(self, scene: Scene) -> Sequence[Piece]:
         self.script[scene.kind] += 1
         self.wakes += scene.wakes
+        if self.live:
+            return [*scene.pieces, self._scenes.pause(ANSWER_S * self._speed)]
         return scene.pieces
 
     def _wait_until_said(self) -> None:

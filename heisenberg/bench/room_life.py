@@ -86,6 +86,10 @@ class Scenes:
             self._deck = [kinds[index] for index in self._random.permutation(len(kinds))]
         return self._deck.pop()()
 
+    def pause(self, seconds: float) -> Samples:
+        """Nothing happens."""
+        return self._quiet(seconds)
+
     # ── kinds ────────────────────────────────────────────────────────────────────────────────────
 
     def question(self) -> Scene:

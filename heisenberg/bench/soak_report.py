@@ -9,6 +9,8 @@ from heisenberg.bench.turn_ledger import Census
 MEMORY_BOUND_MB = 24.0
 """The main process may grow by so much between its first and last third, however long the soak is."""
 
+TREND_TURNS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class SoakReport:
@@ -65,10 +67,14 @@ def report(r: SoakReport) -> str:
 
 
 def _growth(r: SoakReport) -> list[list[object]]:
-    """Memory, from the middle third to the last; the rates hold for a third of the soak."""
+    """Memory from the middle third to the last; rates, where there were turns enough to tell a trend from noise."""
     grown, hours = r.memory_growth_mb, max(1.0, r.audio_seconds) / 3600
-    return [
-        ["memory growth, middle third to last", f"{grown:+.1f} MB (allowed: {MEMORY_BOUND_MB:g} MB)"],
-        ["memory growth, per 100 turns", f"{3 * 100 * grown / max(1, r.turns):+.1f} MB"],
-        ["memory growth, per hour of audio", f"{3 * grown / hours:+.1f} MB"],
+    rows: list[list[object]] = [
+        ["memory growth, middle third to last", f"{grown:+.1f} MB (allowed: {MEMORY_BOUND_MB:g} MB)"]
     ]
+    if r.turns >= TREND_TURNS:
+        rows += [
+            ["memory growth, per 100 turns", f"{3 * 100 * grown / r.turns:+.1f} MB"],
+            ["memory growth, per hour of audio", f"{3 * grown / hours:+.1f} MB"],
+        ]
+    return rows

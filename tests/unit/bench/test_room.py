@@ -27,6 +27,9 @@ class FewScenes(Scenes):
     def calm(self) -> Scene:
         return Scene("calm question", [sound(9, 1)], 1)
 
+    def pause(self, seconds: float) -> Samples:
+        return sound(0, round(seconds * 16_000 / CHUNK_SAMPLES))
+
 
 SCENE_S = 2 * CHUNK_SAMPLES / 16_000
 
@@ -89,6 +92,15 @@ def test_a_lost_device_comes_back() -> None:
 def test_a_room_that_waits_is_not_live_and_one_with_a_speed_is() -> None:
     assert not Room(FewScenes(sound(1)), 1.0).live
     assert Room(FewScenes(sound(1)), 1.0, speed=2.0).live
+
+
+def test_a_live_room_leaves_time_for_answers() -> None:
+    """It is so fast here that nobody waits: 6 s of wall time are much sound."""
+    room = Room(FewScenes(sound(1)), 0.01, speed=2000.0)
+    values = [int(chunk[0]) for chunk in heard(room, 1000) if not isinstance(chunk, str)]
+
+    assert [1, 1, 0, 0] == values[:4]
+    assert 0 == values[-1]
 
 
 def test_a_closed_room_is_silent_for_ever() -> None:

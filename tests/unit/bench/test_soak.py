@@ -56,6 +56,10 @@ def test_the_report_has_the_figures(clean: SoakReport, row: tuple[str, str]) -> 
     assert row in rows
 
 
+def test_a_few_turns_tell_no_trend(clean: SoakReport) -> None:
+    assert "per 100 turns" not in report(dataclasses.replace(clean, turns=20))
+
+
 def test_the_soaks_configuration_is_one_that_a_user_could_have() -> None:
     """And it keeps the user's models."""
     config = Config.model_validate({"stt": {"model": "whisper-base"}, "tts": {"engine": "espeak"}})
