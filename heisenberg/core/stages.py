@@ -232,7 +232,8 @@ class Recognition(Protocol):
     async def finish(self, command: Samples) -> Transcript:
         """The final text. *command* is the whole command again, trimmed to its speech.
 
-        May be called a second time after a failure. Raises TranscriptionError.
+        May be cancelled, and called again: after a failure, or when more was fed, since a pause need not be the
+        end. Raises TranscriptionError.
         """
 
     async def cancel(self) -> None:

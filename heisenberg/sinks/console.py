@@ -18,12 +18,16 @@ from heisenberg.core.events import (
     Failed,
     InputLost,
     InputRestored,
+    ItemsDropped,
     LlmComplete,
     LlmSentence,
     LlmStarted,
     LlmToken,
     OscSent,
     SpeakingFinished,
+    SpeakingPaused,
+    SpeakingResumed,
+    Stalled,
     StateChanged,
     TranscriptionFinal,
     TranscriptionPartial,
@@ -57,6 +61,7 @@ LATENCIES = {
     "tts_first_audio": "first sound made",
     "first_audio": "first sound heard",
 }
+STALLED = {"audio": "listening", "loop": "the program"}
 STATES = {
     "idle": "waiting for {}",
     "listening": "listening …",
@@ -160,6 +165,10 @@ class ConsoleSink:
                 self._line(at, "you", f"{said}  [{language}]", _BOLD, value_colour=_BOLD)
             case VisualUpdated(field=field, value=value):
                 self._line(at, "visual", f"{field} = {_shown(value)}", _MAGENTA)
+            case SpeakingPaused():
+                self._line(at, "paused", "somebody speaks; the answer waits", _DIM)
+            case SpeakingResumed():
+                self._line(at, "resumed", "those were no words; the answer goes on", _DIM)
             case SpeakingFinished(played_seconds=seconds, interrupted=is_interrupted):
                 self._line(at, "spoke", f"{seconds:.1f} s" + (", cut short" if is_interrupted else ""), _DIM)
             case TurnCompleted(latency=latency):
@@ -172,6 +181,12 @@ class ConsoleSink:
                 self._line(at, "input", "the microphone was lost; looking for it …", _RED, value_colour=_RED)
             case InputRestored():
                 self._line(at, "input", "the microphone is back", _GREEN)
+            case ItemsDropped(where=where, count=count):
+                what = f"{where} was too slow or out of reach; lost so far: {count}"
+                self._line(at, "lost", what, _YELLOW, value_colour=_YELLOW)
+            case Stalled(what=what, seconds=seconds):
+                stood = f"{STALLED.get(what, what)} stood still for {seconds:.1f} s"
+                self._line(at, "stalled", stood, _RED, value_colour=_RED)
             case WorkerFailed(model=model, reason=reason):
                 self._line(at, "model", f"{model} ended: {reason}; it is started again", _YELLOW, value_colour=_YELLOW)
             case WorkerStarted(model=model):

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from heisenberg.core.drops import Drops
 from heisenberg.core.errors import SinkError
 from heisenberg.core.events import Event
 from heisenberg.sinks.sanitise import as_json
@@ -24,18 +25,20 @@ class JsonLinesSink:
 
     Args:
         path: a file, which is replaced, or ``-`` for standard output.
+        drops: told of each event that was not written because the file was too slow, under ``events``.
 
     Raises: SinkError (code ``sink-unwritable``) if the file cannot be opened.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, drops: Drops | None = None) -> None:
         self._is_stdout = str(path) == "-"
         self._name = "standard output" if self._is_stdout else str(path)
         self._file: BinaryIO = _stdout() if self._is_stdout else _opened(Path(path))
         self._is_gone = False
         self._has_failed = False
         self._is_torn = False
-        self._writer = Writer(self._write, "events")
+        counted = drops or Drops()
+        self._writer = Writer(self._write, "events", on_drop=lambda: counted.count("events"))
 
     def handle(self, event: Event) -> None:
         """Write *event*, soon and in order."""

@@ -26,7 +26,7 @@ WAKE_SECONDS = 0.5
 KNOWN_TAGS = frozenset("ifsbhdtrmTFN[]")
 REPEATED_ADDRESSES = frozenset(
     {"/heisenberg/state", "/heisenberg/state_name", "/heisenberg/turn", "/heisenberg/wake", "/heisenberg/input"}
-    | {"/visual/prompt"}
+    | {"/visual/prompt", "/heisenberg/dropped", "/heisenberg/stalls"}
 )
 """What every heartbeat sends again, changed or not."""
 SUMMARY_SECONDS = 10.0

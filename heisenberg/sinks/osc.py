@@ -1,8 +1,8 @@
 """Tells TouchDesigner and other OSC programs what happens; docs/osc-touchdesigner.md has the address table.
 
-In: events, and the meters, which are polled. Out: datagrams, handed to the socket before ``handle`` returns. Values
-are made safe in ``sanitise.py``, datagrams built in ``datagram.py`` and sent by ``targets.py``. Nothing is received
-here, and no receiver can delay or stop a turn.
+In: events, and the meters, which are polled. Out: datagrams, handed to the socket before ``handle`` returns. What
+lasts is kept in ``standing.py``, values are made safe in ``sanitise.py``, datagrams built in ``datagram.py`` and sent
+by ``targets.py``. Nothing is received here, nothing waits here, and no receiver can delay or stop a turn.
 """
 
 import asyncio
@@ -11,14 +11,19 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from heisenberg.core.audio import Meters
 from heisenberg.core.config import OscConfig
+from heisenberg.core.drops import Drops
 from heisenberg.core.events import (
     Event,
     Failed,
     InputLost,
     InputRestored,
+    ItemsDropped,
     LlmComplete,
     LlmSentence,
     OscSent,
+    SpeakingPaused,
+    SpeakingResumed,
+    Stalled,
     StateChanged,
     TranscriptionFinal,
     TranscriptionPartial,
@@ -27,6 +32,7 @@ from heisenberg.core.events import (
 )
 from heisenberg.sinks.datagram import FloatDatagram, encode, encode_json
 from heisenberg.sinks.sanitise import address_part, clean
+from heisenberg.sinks.standing import STATES, Standing
 from heisenberg.sinks.targets import Target, Targets
 
 log = logging.getLogger(__name__)
@@ -34,7 +40,6 @@ log = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
 """First value of ``/heisenberg/hello``; grows when an address changes its meaning."""
 
-STATES = {"idle": 0.0, "listening": 1.0, "thinking": 2.0, "speaking": 3.0, "error": -1.0}
 METER_ADDRESSES = ("/heisenberg/level", "/heisenberg/vad", "/heisenberg/speaking_level")
 
 Sleep = Callable[[float], Awaitable[object]]
@@ -51,6 +56,8 @@ class OscSink:
         emit: called with the address after each datagram, except levels and what a heartbeat repeats.
         version: the program's, for ``/heisenberg/hello``.
         targets: in place of those that *config* names.
+        drops: told, under ``osc``, of each datagram that a receiver misses; its total is sent, too. Levels and what a
+            heartbeat repeats are not counted: the next ones make up for them.
         clock: monotonic seconds; the loop's if not given.
         sleep: waits for the next level or heartbeat.
     """
@@ -63,6 +70,7 @@ class OscSink:
         version: str,
         *,
         targets: Targets | None = None,
+        drops: Drops | None = None,
         clock: Callable[[], float] | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -71,17 +79,14 @@ class OscSink:
         self._emit = emit
         self._version = version
         self._targets = targets or Targets(config.targets)
+        self._drops = drops or Drops()
         self._clock = clock
         self._sleep = sleep
         self._tasks: list[asyncio.Task[None]] = []
         self._cut_addresses: set[str] = set()
         self._meter_datagrams = [FloatDatagram(address) for address in METER_ADDRESSES]
-        self._state = "idle"
-        self._turn = 0
-        self._wakes = 0
+        self._standing = Standing()
         self._beats = 0
-        self._has_input = True
-        self._prompt: str | None = None
 
     async def __aenter__(self) -> "OscSink":
         await self.start()
@@ -118,12 +123,11 @@ class OscSink:
         self._targets.close()
 
     def handle(self, event: Event) -> None:
-        """Send what *event* means; nothing for most events, and for those of an earlier turn."""
-        if isinstance(event, OscSent) or event.turn < self._turn:
+        """Send what *event* means; nothing for most events, and for those of a turn that is over."""
+        if isinstance(event, OscSent) or self._standing.is_stale(event):
             return
-        if event.turn > self._turn:
-            self._turn = event.turn
-            self._send("/heisenberg/turn", self._turn)
+        if self._standing.enter(event):
+            self._send("/heisenberg/turn", event.turn)
         self._send_event(event)
 
     def send_levels(self) -> None:
@@ -141,17 +145,25 @@ class OscSink:
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 
     def _send_event(self, event: Event) -> None:
+        standing = self._standing
         match event:
             case WakewordDetected():
-                self._wakes += 1
-                self._send("/heisenberg/wake", self._wakes)
+                standing.wakes += 1
+                self._send("/heisenberg/wake", standing.wakes)
             case StateChanged(state=state):
                 self._send_state(state)
             case Failed():
                 self._send_state("error")
+            case SpeakingPaused() | SpeakingResumed():
+                self._send_paused(isinstance(event, SpeakingPaused))
             case InputLost() | InputRestored():
-                self._has_input = isinstance(event, InputRestored)
-                self._send("/heisenberg/input", float(self._has_input))
+                standing.has_input = isinstance(event, InputRestored)
+                self._send("/heisenberg/input", float(standing.has_input))
+            case ItemsDropped():
+                self._send("/heisenberg/dropped", self._drops.total, is_repeated=True)
+            case Stalled():
+                standing.stalls += 1
+                self._send("/heisenberg/stalls", standing.stalls)
             case TranscriptionPartial(text=text):
                 self._send("/heisenberg/transcript/partial", text)
             case TranscriptionFinal(text=text):
@@ -163,8 +175,14 @@ class OscSink:
             case LlmComplete(visual=visual):
                 self._send_whole(visual)
 
+    def _send_paused(self, is_paused: bool) -> None:
+        if is_paused != self._standing.is_paused:
+            self._standing.is_paused = is_paused
+            self._send("/heisenberg/paused", float(is_paused))
+
     def _send_state(self, state: str) -> None:
-        self._state = state
+        self._send_paused(False)  # however the reply ended, it waits no more
+        self._standing.state = state
         self._send("/heisenberg/state", STATES.get(state, -1.0))
         self._send("/heisenberg/state_name", state)
 
@@ -172,25 +190,26 @@ class OscSink:
         """A number leaves as a float even if it is whole: a channel must not change its type."""
         cleaned = clean(value)
         if field == "prompt":
-            self._prompt = str(cleaned)
+            self._standing.prompt = str(cleaned)
         self._send(f"/visual/{address_part(field)}", float(cleaned) if isinstance(cleaned, int) else cleaned)
 
     def _send_whole(self, visual: dict[str, str | float]) -> None:
-        for address, datagram in encode_json("/visual/json", visual, self._turn, self._config.max_datagram_bytes):
-            if self._targets.send(datagram) and self._emit is not None:
-                self._emit(address)
+        for address, datagram in encode_json(
+            "/visual/json", visual, self._standing.turn, self._config.max_datagram_bytes
+        ):
+            self._hand_over(address, datagram)
+
+    def _hand_over(self, address: str, datagram: bytes, to: Target | None = None) -> None:
+        """Send what is said once: what cannot be sent is lost."""
+        lost_before = self._targets.dropped
+        is_sent = self._targets.send(datagram, None if to is None else [to])
+        if lost := self._targets.dropped - lost_before:
+            self._drops.count("osc", lost)
+        if is_sent and self._emit is not None:
+            self._emit(address)
 
     def _send_snapshot(self, to: Target | None = None) -> None:
-        values: list[tuple[str, object]] = [
-            ("/heisenberg/state", STATES.get(self._state, -1.0)),
-            ("/heisenberg/state_name", self._state),
-            ("/heisenberg/turn", self._turn),
-            ("/heisenberg/wake", self._wakes),
-            ("/heisenberg/input", float(self._has_input)),
-        ]
-        if self._prompt is not None:
-            values.append(("/visual/prompt", self._prompt))
-        for address, value in values:
+        for address, value in self._standing.messages(self._drops.total):
             self._send(address, value, to=to, is_repeated=True)
 
     def _greet(self, target: Target) -> None:
@@ -203,9 +222,10 @@ class OscSink:
             self._cut_addresses.add(address)
             message = "%s is longer than osc.max_datagram_bytes (%d) and was cut; this is said once."
             log.warning(message, address, self._config.max_datagram_bytes)
-        is_sent = self._targets.send(datagram, None if to is None else [to])
-        if is_sent and not is_repeated and self._emit is not None:
-            self._emit(address)
+        if is_repeated:
+            self._targets.send(datagram, None if to is None else [to])
+        else:
+            self._hand_over(address, datagram, to)
 
     async def _every(self, seconds: float, tick: Callable[[], None]) -> None:
         """Call *tick* every *seconds*; ticks that were missed are not made up for."""

@@ -21,12 +21,20 @@ class Writer:
         write: writes and flushes; called on the thread, must not raise.
         name: the thread's.
         size: how many texts may wait.
+        on_drop: called for each text that is dropped.
     """
 
-    def __init__(self, write: Callable[[str], None], name: str, size: int = QUEUE_SIZE) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        name: str,
+        size: int = QUEUE_SIZE,
+        on_drop: Callable[[], None] = lambda: None,
+    ) -> None:
         self._write = write
         self._waiting: deque[str] = deque()
         self._size = size
+        self._on_drop = on_drop
         self._changed = threading.Condition()
         self._is_closing = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -41,6 +49,7 @@ class Writer:
             if len(self._waiting) >= self._size:
                 self._waiting.popleft()
                 self.dropped += 1
+                self._on_drop()
             self._waiting.append(text)
             self._changed.notify()
             if self._thread.ident is None:

@@ -3,6 +3,7 @@
 In: a story and the panel to draw it on. A lane for which the turn has nothing is left out.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -157,15 +158,23 @@ def _sentences(panel: Panel, story: Story) -> None:
 
 
 def _reply(panel: Panel, story: Story) -> None:
-    spans = told.replies(story)
-    if not spans:
+    replies = told.replies(story)
+    if not replies:
         return
     panel.lane("Spoken reply")
     row = panel.row(22)
-    for span in spans:
-        left, right = panel.x(span.start), panel.x(span.end)
-        panel.canvas.bar(left, right, row.middle - 7, 14, "voice")
-        panel.note(row, left, right, span.text)
+    for reply in replies:
+        left, right = panel.x(reply.parts[0].start), panel.x(reply.parts[-1].end)
+        for before, after in itertools.pairwise(reply.parts):
+            panel.canvas.bar(
+                panel.x(before.end), panel.x(after.start), row.middle - 1, 2, "voice-tint", hint="it waited"
+            )
+        for part in reply.parts:
+            panel.canvas.bar(panel.x(part.start), panel.x(part.end), row.middle - 7, 14, "voice")
+        if reply.is_interrupted:
+            panel.canvas.diamond(right, row.middle, 6, "alarm", hint="interrupted")
+            right += 6
+        panel.note(row, left, right, reply.text)
 
 
 # ── measurements and troubles ────────────────────────────────────────────────────────────────────

@@ -70,6 +70,17 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """Heisenberg spoke."""
+
+    parts: tuple[Span, ...]
+    """Where it was heard; between two parts it waited, because somebody spoke. At least one."""
+    text: str
+    """For how long; empty if the end is not known."""
+    is_interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Something went wrong, or works again."""
 
@@ -211,18 +222,26 @@ def sentences(story: Story) -> list[Span]:
     return found
 
 
-def replies(story: Story) -> list[Span]:
-    """When Heisenberg spoke; the text says for how long, and whether it was cut short."""
-    found: list[Span] = []
+def replies(story: Story) -> list[Reply]:
+    """Each time that Heisenberg spoke, in the parts that its pauses leave."""
+    found: list[Reply] = []
+    parts: list[Span] = []
     began: float | None = None
     for event in story.events:
-        if isinstance(event, events.SpeakingStarted):
-            began = event.at
-        elif isinstance(event, events.SpeakingFinished) and began is not None:
+        match event:
+            case events.SpeakingStarted():
+                parts, began = [], event.at
+            case events.SpeakingResumed() if parts:
+                began = event.at if began is None else began
+            case events.SpeakingPaused() | events.SpeakingFinished():
+                parts += [Span(began, event.at)] if began is not None else []
+                began = None
+        if isinstance(event, events.SpeakingFinished) and parts:
             words = f"{event.played_seconds:.1f} s spoken" + (", interrupted" if event.interrupted else "")
-            found.append(Span(began, event.at, words))
-            began = None
-    return found if began is None else [*found, Span(began, story.end, "")]
+            found.append(Reply(tuple(parts), words, event.interrupted))
+            parts = []
+    parts += [Span(began, story.end)] if began is not None else []
+    return [*found, Reply(tuple(parts), "", False)] if parts else found
 
 
 def troubles(happened: Sequence[Event]) -> list[Trouble]:
@@ -246,4 +265,8 @@ def _trouble(event: Event) -> str:
             return "the microphone stopped delivering audio"
         case events.InputRestored():
             return "audio is flowing again"
+        case events.ItemsDropped(where=where, count=count):
+            return f"{where}: {count} lost so far"
+        case events.Stalled(what=what, seconds=seconds):
+            return f"{what} stood still for {seconds:.1f} s"
     return ""

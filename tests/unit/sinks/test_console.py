@@ -69,6 +69,26 @@ async def test_a_turn_in_a_pipe_is_a_few_plain_lines() -> None:
     ]
 
 
+async def test_each_interruption_loss_and_stall_is_one_clear_line() -> None:
+    output = await shown(
+        events.SpeakingPaused(turn=1, at=1.0),
+        events.SpeakingResumed(turn=1, at=2.5),
+        events.SpeakingFinished(turn=1, at=3.0, played_seconds=1.5, interrupted=True),
+        events.TurnDropped(turn=1, at=3.0, reason="interrupted"),
+        events.ItemsDropped(turn=1, at=4.0, where="osc", count=12),
+        events.Stalled(turn=1, at=5.0, what="audio", seconds=2.04),
+    )
+
+    assert output.splitlines() == [
+        "  1.00s   paused    somebody speaks; the answer waits",
+        "  2.50s   resumed   those were no words; the answer goes on",
+        "  3.00s   spoke     1.5 s, cut short",
+        "  3.00s   dropped   interrupted by a new question",
+        "  4.00s   lost      osc was too slow or out of reach; lost so far: 12",
+        "  5.00s   stalled   listening stood still for 2.0 s",
+    ]
+
+
 async def test_a_terminal_ends_up_with_the_same_lines() -> None:
     output = await shown(*a_turn(), terminal=TERMINAL)
 

@@ -6,13 +6,16 @@ import json
 import math
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from heisenberg.core import events
+from heisenberg.core.drops import Drops
 from heisenberg.core.errors import SinkError
 from heisenberg.sinks.jsonl import JsonLinesSink
+from heisenberg.sinks.writer import QUEUE_SIZE
 
 
 def final(text: str, turn: int = 1) -> events.TranscriptionFinal:
@@ -103,6 +106,32 @@ async def test_a_full_disk_is_said_once_and_writing_goes_on_when_there_is_room(
     assert len(caplog.messages) == 1
     assert "No space left" in caplog.messages[0]
     assert disk.data.decode().splitlines()[-2:] == ['{"text": "back"}', '{"text": "again"}']
+
+
+async def test_a_file_that_is_too_slow_loses_the_oldest_events_and_counts_them(tmp_path: Path) -> None:
+    """Given a disk that takes nothing for a while, the queue does not grow beyond its size."""
+    drops, is_stuck, may_go = Drops(), threading.Event(), threading.Event()
+
+    class SlowDisk(FullDisk):
+        def write(self, data: object) -> int:
+            is_stuck.set()
+            may_go.wait(10)
+            return super().write(data)
+
+    sink = JsonLinesSink(tmp_path / "events.jsonl", drops=drops)
+    sink._file.close()
+    disk = sink._file = SlowDisk(room=1 << 30)  # type: ignore[assignment]
+    sink.handle(final("first"))
+    is_stuck.wait(10)
+    for number in range(QUEUE_SIZE + 7):
+        sink.handle(final(str(number)))
+    may_go.set()
+    await sink.close()
+    written = [json.loads(line)["text"] for line in disk.data.splitlines()]  # type: ignore[attr-defined]
+
+    assert {"events": 7} == drops.totals()
+    assert ["first", "7", "8"] == written[:3]
+    assert str(QUEUE_SIZE + 6) == written[-1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe is no path there")

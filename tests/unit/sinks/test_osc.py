@@ -13,6 +13,7 @@ from pythonosc.osc_message import OscMessage
 from heisenberg.core import events
 from heisenberg.core.audio import Meters
 from heisenberg.core.config import OscConfig
+from heisenberg.core.drops import Drops
 from heisenberg.sinks.osc import METER_ADDRESSES, OscSink
 from heisenberg.sinks.targets import Endpoint, Targets, look_up
 from tests.osc_decoder import decode_message
@@ -178,6 +179,88 @@ def test_a_lost_microphone_is_a_zero_and_its_return_a_one(sink: OscSink, receive
     sink.handle(events.InputRestored(turn=0, at=2.0))
 
     assert receiver.values()["/heisenberg/input"] == [[0.0], [0.0], [1.0]]
+
+
+@pytest.mark.parametrize("turn", [0, 7])
+def test_what_is_true_of_the_program_is_told_whichever_turn_it_is(turn: int, sink: OscSink, receiver: Receiver) -> None:
+    sink.handle(state("speaking", turn=3))
+    sink.handle(events.InputLost(turn=turn, at=1.0))
+    sink.handle(events.InputRestored(turn=turn, at=2.0))
+
+    assert receiver.values()["/heisenberg/input"] == [[0.0], [1.0]]
+
+
+@pytest.mark.parametrize("reason", ["interrupted", "stopped"])
+def test_a_turn_that_was_dropped_says_nothing_more(reason: str, sink: OscSink, receiver: Receiver) -> None:
+    """Its state still changes; and the next turn is heard."""
+    sink.handle(visual("prompt", "waves"))
+    sink.handle(events.TurnDropped(turn=1, at=1.0, reason=reason))
+    receiver.messages()
+    for late in (
+        visual("mood", "stale"),
+        complete(prompt="stale"),
+        events.LlmSentence(turn=1, at=1.0, text="stale"),
+        events.TranscriptionPartial(turn=1, at=1.0, text="stale"),
+        state("idle"),
+        visual("prompt", "fire", turn=2),
+    ):
+        sink.handle(late)
+
+    assert [(address, values) for address, _, values in receiver.messages()] == [
+        ("/heisenberg/state", [0.0]),
+        ("/heisenberg/state_name", ["idle"]),
+        ("/heisenberg/turn", [2]),
+        ("/visual/prompt", ["fire"]),
+    ]
+
+
+def test_an_answer_that_waits_is_a_one_until_it_goes_on_or_ends(sink: OscSink, receiver: Receiver) -> None:
+    sink.handle(state("speaking"))
+    sink.handle(events.SpeakingPaused(turn=1, at=1.0))
+    sink.handle(events.SpeakingResumed(turn=1, at=2.0))
+    sink.handle(events.SpeakingPaused(turn=1, at=3.0))
+    sink.handle(state("listening", turn=2))
+
+    assert receiver.values()["/heisenberg/paused"] == [[1.0], [0.0], [1.0], [0.0]]
+
+
+def test_stalls_are_counted(sink: OscSink, receiver: Receiver) -> None:
+    for _ in range(2):
+        sink.handle(events.Stalled(turn=1, at=1.0, what="loop", seconds=2.5))
+    sink.beat()
+
+    assert receiver.values()["/heisenberg/stalls"] == [[1], [2], [2]]
+
+
+def test_a_receiver_out_of_reach_costs_its_messages_and_nothing_waits_for_it(receiver: Receiver) -> None:
+    """Given one receiver whose name is unknown: the other gets everything, and the number of losses."""
+    drops, lost = Drops(), "nowhere.invalid:7000"
+    targets = Targets([lost, receiver.target])
+    sink = OscSink(OscConfig(targets=[lost, receiver.target]), Meters(), None, VERSION, targets=targets, drops=drops)
+    sink.beat()
+    before = receiver.values()
+    for number in range(1000):
+        sink.handle(visual("x", float(number)))
+        receiver.messages()
+        sink.send_levels()
+    sink.beat()
+    sink.handle(events.ItemsDropped(turn=1, at=1.0, where="osc", count=1001))
+    after = receiver.values()
+    targets.close()
+
+    assert "/heisenberg/dropped" not in before
+    assert {"osc": 1001} == drops.totals()  # the turn's number, too; neither levels nor repeats
+    assert after["/heisenberg/dropped"] == [[1001], [1001]]
+
+
+def test_what_others_lost_is_told_too(receiver: Receiver) -> None:
+    drops = Drops()
+    sink = OscSink(OscConfig(targets=[receiver.target]), Meters(), None, VERSION, drops=drops)
+    drops.count("microphone", 3)
+    sink.beat()
+    sink._targets.close()
+
+    assert receiver.values()["/heisenberg/dropped"] == [[3]]
 
 
 def test_counters_only_grow(sink: OscSink, receiver: Receiver) -> None:
@@ -388,6 +471,7 @@ async def test_a_name_found_later_is_greeted_then(receiver: Receiver, caplog: py
             "/heisenberg/wake": [[0]],
             "/heisenberg/input": [[1.0]],
             "/visual/prompt": [["waves"]],
+            "/heisenberg/dropped": [[2]],  # the turn and the prompt, which it missed
         }
         assert receiver.messages() == []
     late.socket.close()

@@ -7,6 +7,7 @@ from typing import Any
 from heisenberg.core import events
 from heisenberg.core.audio import Meters
 from heisenberg.core.config import OscConfig
+from heisenberg.core.drops import Drops
 from heisenberg.sinks.datagram import encode_json
 from heisenberg.sinks.osc import OscSink
 from heisenberg.sinks.targets import Targets
@@ -30,13 +31,15 @@ class Recorder(Targets):
 
 async def everything_sent() -> dict[str, str]:
     recorder = Recorder()
-    async with OscSink(OscConfig(), Meters(), None, "1.0", targets=recorder) as sink:
+    drops = Drops()
+    drops.count("microphone")
+    async with OscSink(OscConfig(), Meters(), None, "1.0", targets=recorder, drops=drops) as sink:
         samples = {str: "text", float: 1.0, int: 1, bool: True}
-        for kind in events.all_events():
+        for turn, kind in enumerate(events.all_events(), 1):
             fields = {name: samples.get(hint, {}) for name, hint in kind.__annotations__.items()}
-            sink.handle(kind(**{"turn": 1, "at": 0.0, **fields}))
-        sink.handle(events.VisualUpdated(turn=1, at=0.0, field="prompt", value="waves"))
-        sink.handle(events.LlmComplete(turn=1, at=0.0, text="", visual={"prompt": "x" * 5000}, tokens=1))
+            sink.handle(kind(**{"turn": turn, "at": 0.0, **fields}))
+        sink.handle(events.VisualUpdated(turn=99, at=0.0, field="prompt", value="waves"))
+        sink.handle(events.LlmComplete(turn=99, at=0.0, text="", visual={"prompt": "x" * 5000}, tokens=1))
         sink.send_levels()
         sink.beat()
     return recorder.tags

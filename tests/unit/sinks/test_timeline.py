@@ -132,9 +132,10 @@ def test_it_follows_the_theme_of_the_reader_on_its_own_background() -> None:
         lambda: [*spoken_turn(1), *dropped_turn(2, 20), *failed_turn(3, 40), *spoken_turn(4, 60)],
         long_turn,
         typed_turn,
+        lambda: interrupted_turn(),
         list,
     ],
-    ids=["8 s", "2 s", "60 s", "long texts", "wide letters", "three turns", "dense", "typed", "nothing"],
+    ids=["8 s", "2 s", "60 s", "long texts", "wide letters", "three turns", "dense", "typed", "interrupted", "nothing"],
 )
 def test_no_two_texts_overlap_and_all_stay_on_the_card(script: Callable[[], list[Event]]) -> None:
     page = lay_out(script())
@@ -153,6 +154,15 @@ _ANYTHING = st.one_of(
     st.builds(events.LlmToken, turn=st.just(1), at=st.floats(0, 30), text=_WORDS),
     st.builds(events.LlmSentence, turn=st.just(1), at=st.floats(0, 30), text=_WORDS),
     st.builds(events.SpeakingStarted, turn=st.just(1), at=st.floats(0, 30)),
+    st.builds(events.SpeakingPaused, turn=st.just(1), at=st.floats(0, 30)),
+    st.builds(events.SpeakingResumed, turn=st.just(1), at=st.floats(0, 30)),
+    st.builds(
+        events.SpeakingFinished,
+        turn=st.just(1),
+        at=st.floats(0, 30),
+        played_seconds=st.floats(0, 30),
+        interrupted=st.booleans(),
+    ),
     st.builds(events.OscSent, turn=st.integers(0, 2), at=st.floats(0, 30), address=_WORDS),
     st.builds(
         events.VisualUpdated, turn=st.just(1), at=st.floats(0, 30), field=_WORDS, value=st.one_of(_WORDS, st.floats())
@@ -192,6 +202,47 @@ def test_a_failed_turn_gives_the_code_and_the_message() -> None:
 
     assert "failed: llm-timeout" in shown
     assert "llm-timeout: The language model did not answer within 30 s." in shown
+
+
+def interrupted_turn() -> list[Event]:
+    """Spoken over three times: a cough, a cough, a word."""
+    script = Script().add(1, events.SpeakingStarted)
+    for paused, resumed in ((2.0, 3.0), (4.0, 5.5)):
+        script.add(paused, events.SpeakingPaused).add(resumed, events.SpeakingResumed)
+    script.add(6.0, events.SpeakingPaused)
+    script.add(6.8, events.SpeakingFinished, played_seconds=2.5, interrupted=True)
+    return script.add(6.8, events.TurnDropped, reason="interrupted").events
+
+
+def test_a_reply_that_waits_has_gaps_and_one_that_was_interrupted_an_end_mark() -> None:
+    svg = draw(interrupted_turn())
+    heard = [node for node in _nodes(svg, "rect") if node.get("class") == "voice"]
+    seconds = [label for label in lay_out(interrupted_turn()).labels if label.text == "2 s"]
+
+    assert 3 == len(heard)
+    assert ["it waited", "it waited", "interrupted"] == hints(svg)[1:]
+    assert "2.5 s spoken, interrupted" in texts(svg)
+    assert "dropped: another turn began" in texts(svg)
+    assert float(heard[0].get("x", 0)) + float(heard[0].get("width", 0)) == pytest.approx(
+        (seconds[0].left + seconds[0].right) / 2, abs=0.5
+    )
+
+
+def test_a_reply_that_is_heard_without_a_pause_is_one_bar_without_a_mark() -> None:
+    svg = draw(spoken_turn())
+
+    assert 1 == sum(node.get("class") == "voice" and node.get("height") == "14.0" for node in _nodes(svg, "rect"))
+    assert "interrupted" not in hints(svg)
+
+
+def test_losses_and_stalls_are_told_in_words() -> None:
+    script = (
+        Script().add(1, events.ItemsDropped, where="osc", count=3).add(2, events.Stalled, what="audio", seconds=2.1)
+    )
+    shown = texts(draw(script.events))
+
+    assert "osc: 3 lost so far" in shown
+    assert "audio stood still for 2.1 s" in shown
 
 
 def test_a_turn_that_was_cut_off_is_called_unfinished() -> None:
