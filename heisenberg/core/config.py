@@ -60,7 +60,7 @@ class AudioConfig(Section):
     chunk_size: int = Field(0, ge=0, le=16_384, description="Frames per PortAudio callback; 0 is about 32 ms, which costs least.")
     preroll_seconds: float = Field(0.5, ge=0, le=5, description="Seconds of sound kept from before speech was noticed.")
     echo_cancellation: bool = Field(False, description="Take the assistant's own voice out of the microphone; for loudspeakers in the same room.")
-    earcons: list[Literal["wake", "end", "error"]] = Field([], description="Short sounds: wake (it heard the phrase), end (it stops listening), error.")
+    earcons: list[Literal["wake", "end", "error"]] = Field([], description="Short sounds: wake (it heard the phrase), end (it stops listening), error. A microphone near the loudspeaker hears them; silero knows that they are no speech, webrtc does not.")
 
 
 class WakewordConfig(Section):

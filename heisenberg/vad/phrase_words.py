@@ -86,7 +86,7 @@ ENGLISH = LanguageWords(
     open_words=_EN_CONTRACTED
     | _set("a an the my your our their its every each whose which mr mrs dr let's")
     | _set("and or but because if than while unless although until whether as nor")
-    | _set("um uh uhm erm er hmm hm mm well so then very such please")
+    | _set("um uh uhm erm er hmm hm mm well so then very such please when")
     | _set("i we they he she gonna wanna gotta"),
     open_pairs=_pairs(
         "tell show give paint draw play bring sing teach remind let make write read find get / me us",
@@ -102,17 +102,17 @@ ENGLISH = LanguageWords(
     ),
     closed_pairs=_pairs(
         "think hope guess believe say do not even why is / so",
-        "see until by back and / then",
-        "and / so",
+        "see until by back / then",
         "as well might may very / well",
         "not if / so",
         "go come carry hold hang move / on",
         "come get log sign join / in",
         "me / too",
+        "me us know say since until so and / when",
         "it me / be",
         "isn't aren't wasn't weren't doesn't didn't won't hasn't can't / i you he she it we they there",
     )
-    - _pairs("and / so then"),
+    | {("", "when")},
     auxiliaries=_set("is are was were am be been has have had do does did can could will would shall should must may")
     | _set("might isn't aren't wasn't haven't hasn't don't doesn't didn't can't couldn't won't wouldn't shouldn't"),
     copulas=_set("is are was were am"),

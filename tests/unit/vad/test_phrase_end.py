@@ -18,7 +18,7 @@ COMPLETE = {
         What's that? | Tell me what time it is. | Do you know where the station is? | I don't know who they are.
         Yes, I can. | Yes, it is. | I think so. | Why not? | Give me that. | Do you like it? | Call her.
         Hello. What time is it? | Um, what time is it? | "Paint me a forest." | Set a timer for 10. | It's mine.
-        Where am I? | Help me. | Show me what you can do. | It's nice, isn't it? | Let it be.
+        Where am I? | Help me. | Show me what you can do. | It's nice, isn't it? | Let it be. | Tell me when.
         Turn it on, please. | Is it raining or not? | What would you like? | He said, "Stop it!"
     """,
     "fr": """
@@ -44,6 +44,7 @@ INCOMPLETE = {
         If it rains then. | Because. | So. | Uh... | Er. | What about. | How many. | Hello. Paint me a.
         Stop. I want to. | Can you put the lights to? | Is it. | I. | Do you. | What can you. | Make it blue -
         Tell me how. I'd. | Please. | Can you tell me what. | The lights are.
+        Turn the lights off when. | And then. | And so.
     """,
     "fr": """
         Peins-moi une. | Peins-moi un ? | Peins-moi. | Dis-moi. | Raconte-moi une histoire sur la. | Allume la.
