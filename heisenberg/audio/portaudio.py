@@ -30,6 +30,9 @@ Callback = Callable[[Any, int, Any, Any], None]
 OPEN_TIMEOUT_S = 8.0
 """A Bluetooth headset takes two or three seconds to change its profile."""
 CLOSE_TIMEOUT_S = 2.0
+START_TIMEOUT_S = 3.0 if sys.platform == "linux" else OPEN_TIMEOUT_S
+"""With ALSA it takes less than a second, or for ever: if the device vanishes in that moment, PortAudio 19.6 waits for
+a thread that has ended."""
 
 BUFFER_S: float | Literal["high"] = 0.1 if sys.platform == "linux" else "high"
 """How much sound a device holds. On Linux PortAudio's thread has no priority over a model that computes, and with
@@ -43,6 +46,8 @@ OTHER_REMEDY = "Install it: pip install --force-reinstall sounddevice."
 
 _lock = threading.Lock()
 _open: "set[Stream]" = set()
+_hanging: set[threading.Thread] = set()
+"""Threads that are stuck in PortAudio while they open a stream. Ending PortAudio now would abort the program."""
 
 
 class Stream:
@@ -153,8 +158,8 @@ def open_stream(
     maker = sounddevice.RawInputStream if kind == "input" else sounddevice.RawOutputStream
     end = _End(on_end)
 
-    def start() -> Any:
-        raw = maker(
+    def make() -> Any:
+        return maker(
             device=device,
             samplerate=rate_hz,
             channels=channels,
@@ -164,22 +169,43 @@ def open_stream(
             callback=callback,
             finished_callback=end,
         )
-        try:
-            raw.start()
-        except sounddevice.PortAudioError:
-            raw.close()
-            raise
-        return raw
 
     with _one_at_a_time():
         try:
-            stream = Stream(_bounded(start, OPEN_TIMEOUT_S, "open a stream"), may_interrupt, end)
+            stream = Stream(_started(make), may_interrupt, end)
         except (sounddevice.PortAudioError, ValueError) as exc:
             raise _unavailable(exc) from exc
         _open.add(stream)
         atexit.unregister(_close_all)
         atexit.register(_close_all)
         return stream
+
+
+def _started(make: Callable[[], Any]) -> Any:
+    """A raw stream that runs. If that takes too long, nobody waits for it any more, and it is closed when it does."""
+    raw: list[Any] = []
+    is_given_up = threading.Event()
+
+    def run(work: Callable[[], object]) -> None:
+        is_wanted = False
+        _hanging.add(threading.current_thread())
+        try:
+            work()
+            is_wanted = not is_given_up.is_set()
+        finally:
+            if raw and not is_wanted:
+                raw[0].close()
+            _hanging.discard(threading.current_thread())
+
+    try:
+        _bounded(lambda: run(lambda: raw.append(make())), OPEN_TIMEOUT_S, "open a stream")
+        _bounded(lambda: run(lambda: raw[0].start()), START_TIMEOUT_S, "start a stream")
+    except AudioError as exc:
+        is_given_up.set()
+        log.error("%s", exc)
+        atexit.unregister(library()._exit_handler)
+        raise
+    return raw[0]
 
 
 def refresh() -> bool:
@@ -189,7 +215,7 @@ def refresh() -> bool:
     """
     sounddevice = library()
     with _one_at_a_time():
-        if not all(stream.may_interrupt() for stream in _open):
+        if _hanging or not all(stream.may_interrupt() for stream in _open):
             return False
         for stream in list(_open):
             stream.close_alone()
@@ -200,6 +226,11 @@ def refresh() -> bool:
         except sounddevice.PortAudioError as exc:
             raise _unavailable(exc) from exc
     return True
+
+
+def is_stuck() -> bool:
+    """Whether a driver hangs for good. What is open goes on, but only a new process can find other devices."""
+    return bool(_hanging) or any(not stream.is_open for stream in _open)
 
 
 def _close_all() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from heisenberg.audio import portaudio
 from heisenberg.audio.devices import Device, choose_device, list_devices
 from heisenberg.audio.pace import QUEUE_S
-from heisenberg.audio.playback import PlaybackQueue
+from heisenberg.audio.playback import REWIND_S, PlaybackQueue
 from heisenberg.audio.portaudio import Stream
 from heisenberg.audio.resample import Resampler, resample
 from heisenberg.core.audio import AudioChunk, Meters
@@ -41,6 +41,9 @@ LOST_S = 1.0
 
 FIRST_TAKE_S = 3.0
 """The same for one that was just opened: a Bluetooth headset needs time to wake."""
+
+SETTLE_S = 0.25
+"""A device that has just vanished is not looked for earlier: until the system has removed it, opening it may hang."""
 
 LONGEST_NAP_S = 0.1
 """How often a device that should be taking sound is looked at."""
@@ -71,6 +74,7 @@ class Speakers:
         self._reply = 0
         self._is_paused = False
         self._looks_again = False
+        self._fruitless = 0
         # What was played from queues that are gone, and what of the present one belongs to earlier replies.
         self._heard_before_s = 0.0
         self._counted_s = 0.0
@@ -223,11 +227,6 @@ class Speakers:
         log.info('the loudspeaker "%s" takes no sound any more', self._name)
         opened.has_hung = True
 
-    def _give_up(self) -> None:
-        """The rest of the reply is not heard."""
-        self._drop_queue()
-        self._take_played()
-
     def _take_played(self) -> float:
         """Seconds heard since the last call."""
         played_s = self.played_seconds
@@ -246,7 +245,7 @@ class Speakers:
         try:
             await self._open()
         except AudioError as exc:
-            self._give_up()
+            self._drop_queue()
             if not self._looks_again:
                 raise
             raise AudioError(f'The loudspeaker "{self._name}" is away: {exc.message}', code=exc.code) from exc
@@ -257,8 +256,9 @@ class Speakers:
             return
         self._looks_again |= before is not None and before.was_lost
         await self._close_stream()
-        if self._looks_again and before is not None and not before.was_heard and before.queue.waiting_s > 0:
-            raise AudioError("it takes no sound. Check its plug, or set audio.output_device.", code="audio-unavailable")
+        if before is not None and self._looks_again:
+            await asyncio.sleep(SETTLE_S)
+            self._refuse_a_dead_one(before)
         opened = await asyncio.to_thread(self._find_and_open)
         self._looks_again = False
         self._opened, self._name = opened, opened.name
@@ -266,6 +266,13 @@ class Speakers:
         opened.queue.is_held = self._is_paused
         if reply != self._reply:
             self._close_when_idle()
+
+    def _refuse_a_dead_one(self, before: "_Opened") -> None:
+        """A device that can be opened, and takes nothing each time, is not opened for ever. Raises AudioError."""
+        self._fruitless = 0 if before.was_heard else self._fruitless + 1
+        if self._fruitless > 1:
+            self._fruitless = 0
+            raise AudioError("it takes no sound. Check its plug, or set audio.output_device.", code="audio-unavailable")
 
     def _find_and_open(self) -> "_Opened":
         if not self._looks_again:
@@ -406,6 +413,9 @@ class _Opened:
         buffer = np.frombuffer(data, dtype=np.int16)
         if status and status.output_underflow and self.queue.is_sounding:
             self.queue.underruns += 1
+        delay_s = times.outputBufferDacTime - times.currentTime
+        if 0 < delay_s < REWIND_S:  # Where it is known; it has more in it than the stream's latency.
+            self.queue.latency_s = delay_s
         self.queue.fill(buffer)
         if self._tap is not None and self._is_ready:
             self._tap.played(buffer[:: self.queue.channels])

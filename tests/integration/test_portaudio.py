@@ -28,7 +28,8 @@ from heisenberg.audio.microphone import Microphone
 from heisenberg.core.config import AudioConfig
 from heisenberg.core.errors import AudioError
 
-microphone = Microphone(AudioConfig(input_device="{pulse.MICROPHONE.upper()[:12]}", channels=2))
+wanted = sys.argv[2] if len(sys.argv) > 2 else "{pulse.MICROPHONE.upper()[:12]}"
+microphone = Microphone(AudioConfig(input_device=wanted, channels=2))
 threading.Thread(target=lambda: (sys.stdin.readline(), microphone.close()), daemon=True).start()
 heard, state = [], ""
 while True:
@@ -61,7 +62,7 @@ def tone(seconds, hz=440.0):
 
 async def main():
     meters = Meters()
-    speakers = Speakers(AudioConfig(output_device="{pulse.SPEAKERS}"), meters)
+    speakers = Speakers(AudioConfig(output_device=sys.argv[1] if len(sys.argv) > 1 else "{pulse.SPEAKERS}"), meters)
     await speak(speakers, meters)
     await speakers.close()
 
@@ -177,6 +178,73 @@ def test_a_microphone_that_delivers_nothing_is_lost_and_comes_back(server: Pulse
         listening.wait_for("closed")
 
 
+def test_a_microphone_may_come_back_with_another_rate(server: PulseServer, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "tone.wav", tone(1.0, 48_000), 48_000)
+    with program(LISTEN, server, tmp_path / "heard.npy") as listening:
+        listening.wait_for("hears")
+        server.unplug_microphone()
+        listening.wait_for("audio-input-lost")
+        server.plug_in_microphone(rate_hz=16_000)
+        listening.wait_for("hears")
+        server.play(tmp_path / "tone.wav")
+        listening.tell()
+        listening.wait_for("closed")
+
+    assert pitch(sounding(np.load(tmp_path / "heard.npy"))) == pytest.approx(440, abs=2)
+
+
+def test_a_microphone_that_is_renamed_is_found_by_a_part_of_its_name(server: PulseServer, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "tone.wav", tone(1.0, 48_000), 48_000)
+    with program(LISTEN, server, tmp_path / "heard.npy", "virtual_mic") as listening:
+        listening.wait_for("hears")
+        server.rename_microphone("usb_virtual_microphone_2")
+        server.unplug_microphone()
+        listening.wait_for("audio-input-lost")
+        server.plug_in_microphone()
+        listening.wait_for("hears")
+        server.play(tmp_path / "tone.wav", "usb_virtual_microphone_2")
+        listening.tell()
+        listening.wait_for("closed")
+
+    assert pitch(sounding(np.load(tmp_path / "heard.npy"))) == pytest.approx(440, abs=2)
+
+
+def test_without_a_name_the_new_default_microphone_is_heard(server: PulseServer, tmp_path: Path) -> None:
+    """Given another one that becomes the default, and then the old one vanishes for good."""
+    soundfile.write(tmp_path / "tone.wav", tone(1.0, 48_000), 48_000)
+    with program(LISTEN, server, tmp_path / "heard.npy", "") as listening:
+        listening.wait_for("hears")
+        server.connect_microphone("headset")
+        server.unplug_microphone()
+        listening.wait_for("audio-input-lost")
+        listening.wait_for("hears")
+        server.play(tmp_path / "tone.wav", "headset")
+        listening.tell()
+        listening.wait_for("closed")
+
+    assert pitch(sounding(np.load(tmp_path / "heard.npy"))) == pytest.approx(440, abs=2)
+
+
+def test_a_muted_microphone_is_silent_not_lost(server: PulseServer, tmp_path: Path) -> None:
+    """Given a tone, a mute, and a tone; the silence between them is longer than a device may deliver nothing."""
+    soundfile.write(tmp_path / "tone.wav", tone(0.5, 48_000), 48_000)
+    soundfile.write(tmp_path / "long.wav", tone(2.0, 48_000), 48_000)
+    with program(LISTEN, server, tmp_path / "heard.npy") as listening:
+        listening.wait_for("hears")
+        server.play(tmp_path / "tone.wav")
+        server.mute_microphone()
+        server.play(tmp_path / "long.wav")
+        server.unmute_microphone()
+        server.play(tmp_path / "tone.wav")
+        listening.tell()
+
+        assert listening.wait_for("closed") == "closed 0"
+    heard = sounding(np.load(tmp_path / "heard.npy"))
+    silent = np.count_nonzero(heard == 0) / 16_000
+
+    assert silent == pytest.approx(2.0, abs=0.5)
+
+
 def test_a_microphone_can_be_closed_while_it_is_away(server: PulseServer, tmp_path: Path) -> None:
     with program(LISTEN, server, tmp_path / "heard.npy") as listening:
         listening.wait_for("hears")
@@ -246,6 +314,7 @@ try:
     await reply()
     await speakers.drain()
 except AudioError as exc:
+    await speakers.stop()
     print("failed", exc.code, exc.message, flush=True)
 sys.stdin.readline()
 await speakers.play(tone(0.5))
@@ -261,6 +330,136 @@ print("played", await speakers.drain(), flush=True)
             speaking.tell()
             assert float(speaking.wait_for("played").split()[1]) == pytest.approx(0.5, abs=0.01)
     assert pitch(sounding(read_all(tmp_path / "spoken.wav"))) == pytest.approx(440, abs=2)
+
+
+def test_loudspeakers_that_are_replugged_between_replies_are_not_missed(server: PulseServer, tmp_path: Path) -> None:
+    """Given a stream that is still open from the last reply, and other loudspeakers by now."""
+    code = speak("""
+for _ in range(2):
+    await speakers.play(tone(0.5))
+    print("played", await speakers.drain(), flush=True)
+    sys.stdin.readline()
+""")
+    with program(code, server) as speaking:
+        speaking.wait_for("played")
+        server.unplug_speakers()
+        server.plug_in_speakers(rate_hz=44_100)
+        with server.recording(tmp_path / "spoken.wav"):
+            speaking.tell()
+            assert float(speaking.wait_for("played").split()[1]) == pytest.approx(0.5, abs=0.01)
+        speaking.tell()
+    heard = sounding(read_all(tmp_path / "spoken.wav"))
+
+    assert len(heard) / 16_000 == pytest.approx(0.5, abs=0.1)
+    assert pitch(heard) == pytest.approx(440, abs=2)
+
+
+def test_a_reply_goes_on_where_the_loudspeakers_were_replaced(server: PulseServer, tmp_path: Path) -> None:
+    """Given a headset that is pulled out in mid-reply, and others that are the default by then."""
+    code = speak("""
+speaking = asyncio.create_task(speakers.play(tone(2.0)))
+while speakers.played_seconds < 0.3:
+    await asyncio.sleep(0.01)
+print("playing", flush=True)
+await speaking
+print("played", await speakers.drain(), flush=True)
+""")
+    with program(code, server, "") as speaking:
+        speaking.wait_for("playing")
+        server.connect_speakers("television")
+        with server.recording(tmp_path / "rest.wav", "television"):
+            server.unplug_speakers()
+            assert float(speaking.wait_for("played").split()[1]) == pytest.approx(2.0, abs=0.01)
+    rest = sounding(read_all(tmp_path / "rest.wav"))
+
+    assert 0.2 < len(rest) / 16_000 <= 1.8
+    assert pitch(rest) == pytest.approx(440, abs=2)
+
+
+def test_a_paused_reply_is_silent_and_then_heard_to_its_end(server: PulseServer, tmp_path: Path) -> None:
+    """A pause of a second in 1.5 s of sound: one silence, and nothing that was lost or said twice."""
+    code = speak("""
+speaking = asyncio.create_task(speakers.play(tone(1.5)))
+while speakers.played_seconds < 0.5:
+    await asyncio.sleep(0.005)
+await speakers.pause()
+print("paused", speakers.played_seconds, flush=True)
+await asyncio.sleep(1.0)
+print("still", speakers.played_seconds, flush=True)
+await speakers.resume()
+await speaking
+print("played", await speakers.drain(), speakers.underruns, flush=True)
+""")
+    with server.recording(tmp_path / "spoken.wav"), program(code, server) as speaking:
+        paused = float(speaking.wait_for("paused").split()[1])
+        still = float(speaking.wait_for("still").split()[1])
+        _, played, underruns = speaking.wait_for("played").split()
+    heard = sounding(read_all(tmp_path / "spoken.wav"))
+    loud = np.flatnonzero(np.abs(heard.astype(int)) > 1000)
+    longest_silence = int(np.argmax(np.diff(loud)))
+    before, after = loud[longest_silence], len(heard) - loud[longest_silence + 1]
+
+    assert still == paused
+    assert float(played) == pytest.approx(1.5, abs=0.01)
+    assert int(underruns) == 0
+    assert before / 16_000 == pytest.approx(paused, abs=0.05)
+    assert (before + after) / 16_000 == pytest.approx(1.5, abs=0.03)
+    assert (loud[longest_silence + 1] - before) / 16_000 > 0.9
+
+
+def test_loudspeakers_that_vanish_do_not_disturb_the_microphone(server: PulseServer) -> None:
+    """Given somebody who listens while a reply fails for want of a loudspeaker, and the next one is heard."""
+    code = speak(f"""
+import threading
+from heisenberg.audio.microphone import Microphone
+
+microphone = Microphone(AudioConfig(input_device="{pulse.MICROPHONE}"))
+failures, chunks = [], 0
+
+def listen():
+    nonlocal chunks
+    while True:
+        try:
+            if microphone.read() is None:
+                return
+            chunks += 1
+        except AudioError as exc:
+            failures.append(exc.message)
+
+async def hear(count):
+    until = chunks + count
+    while chunks < until:
+        await asyncio.sleep(0.01)
+
+listening = threading.Thread(target=listen)
+listening.start()
+await hear(10)
+await speakers.play(tone(0.5))
+print("playing", flush=True)
+try:
+    for _ in range(20):
+        await speakers.play(tone(0.5))
+except AudioError as exc:
+    await speakers.stop()
+    print("failed", flush=True)
+await hear(10)
+await asyncio.to_thread(sys.stdin.readline)
+await speakers.play(tone(0.2))
+print("played", await speakers.drain(), flush=True)
+await hear(10)
+microphone.close()
+listening.join()
+print("heard", failures, flush=True)
+""")
+    with program(code, server) as running:
+        running.wait_for("playing")
+        server.unplug_speakers()
+        running.wait_for("failed")
+        server.plug_in_speakers()
+        running.tell()
+
+        assert float(running.wait_for("played").split()[1]) == pytest.approx(0.2, abs=0.01)
+        assert running.wait_for("heard") == "heard []"
 
 
 def test_looking_for_loudspeakers_does_not_deafen_the_microphone(server: PulseServer) -> None:

@@ -144,6 +144,7 @@ def test_a_driver_that_hangs_does_not_hang_us(library: FakeSounddevice, monkeypa
     stream.close()
 
     assert not stream.is_open
+    assert portaudio.is_stuck()
     assert not portaudio.refresh()
     released.set()
 
@@ -160,3 +161,21 @@ def test_a_stream_whose_device_is_gone_says_so_once(library: FakeSounddevice) ->
     library.opened[0].finished()
     assert not stream.has_died
     assert ended == ["ended"]
+
+
+def test_a_device_that_vanishes_while_it_starts_does_not_hang_us(
+    library: FakeSounddevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PortAudio then waits for ever, and ending it would abort the program. Should it come back, it is closed."""
+    released, closed = threading.Event(), threading.Event()
+    library._exit_handler = lambda: None
+    monkeypatch.setattr(portaudio, "START_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(FakeStream, "start", lambda _: released.wait())
+    monkeypatch.setattr(FakeStream, "close", lambda _: closed.set())
+    with pytest.raises(AudioError, match="did not start a stream in time"):
+        open_stream(may_interrupt=True)
+
+    assert portaudio.is_stuck()
+    assert not portaudio.refresh()
+    released.set()
+    assert closed.wait(5)
