@@ -204,9 +204,9 @@ class _Run:
             problems.append(f"memory grew by {growth_mb:.0f} MB, allowed are {MEMORY_BOUND_MB:g} MB")
         healed = self._ledger.healed + Counter({"OSC receiver heard again": self._osc.returns})
         return SoakReport(
-            self._seed, self._room.audio_seconds, wall_seconds, self._room.script, self._room.wakes, self._ledger.turns,
-            self._ledger.ends, self._ledger.longest_turn_s, self._mischief.faults, tuple(self._mischief.missing),
-            healed, before, after, growth_mb, tuple(problems),
+            self._seed, self._room.audio_seconds, wall_seconds, dict(self._room.script), self._room.wakes,
+            self._ledger.turns, dict(self._ledger.ends), self._ledger.longest_turn_s, dict(self._mischief.faults),
+            tuple(self._mischief.missing), dict(healed), before, after, growth_mb, tuple(problems),
         )  # fmt: skip
 
     def _goes_on(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from heisenberg.bench.table import markdown
 from heisenberg.bench.turn_ledger import Census
 
-MEMORY_BOUND_MB = 24.0
+MEMORY_BOUND_MB = 16.0
 """The main process may grow by so much between its first and last third, however long the soak is."""
 
 TREND_TURNS = 100

@@ -3,6 +3,9 @@
 The long version is ``heisenberg bench soak``; what each fault looks like to a user is in docs/reliability.md.
 """
 
+import dataclasses
+import json
+
 import pytest
 
 from heisenberg.bench.chaos import OTHER_FAULTS, PROCESS_FAULTS
@@ -35,11 +38,12 @@ async def test_nothing_is_stuck_or_left_behind_whatever_goes_wrong() -> None:
     print(report(result))
 
     assert () == result.problems
+    assert json.dumps(dataclasses.asdict(result))
     assert result.is_clean
     assert not [kind for kind in (*PROCESS_FAULTS, *OTHER_FAULTS) if kind in result.missing_faults]
     assert sum(result.faults.values()) >= 20
     assert sum(result.ends.values()) == result.turns
-    assert result.ends["completed"] >= 3
-    assert result.scenes["device lost in mid-speech"]
-    assert result.healed["microphone restored"]
-    assert result.healed["OSC receiver heard again"]
+    assert result.ends.get("completed", 0) >= 3
+    assert result.scenes.get("device lost in mid-speech")
+    assert result.healed.get("microphone restored")
+    assert result.healed.get("OSC receiver heard again")

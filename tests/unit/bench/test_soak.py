@@ -1,6 +1,8 @@
 """What a soak says of itself. That one runs is tests/e2e/test_chaos.py's affair."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from heisenberg.bench.soak_report import SoakReport
 from heisenberg.bench.turn_ledger import Census
 from heisenberg.core.config import Config
 
+ROOT = Path(__file__).resolve().parents[3]
 CENSUS = Census(("MainThread",), 4, (), 0, 12, 120.0)
 
 
@@ -69,3 +72,15 @@ def test_the_soaks_configuration_is_one_that_a_user_could_have() -> None:
     assert ("whisper-base", "espeak") == (quick.stt.model, quick.tts.engine)
     assert ["127.0.0.1:9000"] == quick.osc.targets
     assert quick.llm.timeout_seconds < config.llm.timeout_seconds
+
+
+def test_every_test_that_the_page_on_reliability_names_exists() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = [
+        (path, name)
+        for path, names in re.findall(r"\]\(\.\./(tests/\S+?\.py)\):([^|\n]*)", page)
+        for name in re.findall(r"`(test_\w+)`", names)
+    ]
+
+    assert len(named) > 20
+    assert [] == [found for found in named if f"def {found[1]}(" not in (ROOT / found[0]).read_text(encoding="utf-8")]
