@@ -17,4 +17,9 @@ main.py        the composition root; the only file that knows concrete classes
 cli.py         commands; parses and prints, decides nothing
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# ONNX Runtime collects telemetry unless told not to before it is imported. Everything here stays on this machine.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -16,8 +16,8 @@ from pathlib import Path
 import platformdirs
 
 from heisenberg import __version__
-from heisenberg.audio import earcons
 from heisenberg.audio.both import BothOutputs
+from heisenberg.audio.earcons import EARCONS
 from heisenberg.audio.echo import WebrtcEchoCanceller
 from heisenberg.audio.played import PlayedSound
 from heisenberg.audio.recorded import ChunkFile, RecordedOutput
@@ -221,6 +221,8 @@ class RunOptions:
     """In place of what *input* names; closed in the end."""
     sound_output: AudioOutput | None = None
     """In place of what *output* names; closed in the end."""
+    played: PlayedSound | None = None
+    """What *sound_output* tells of, for echo cancellation."""
 
 
 async def run_assistant(config: Config, options: RunOptions) -> Tally:
@@ -235,7 +237,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
     async with AsyncExitStack() as stack:
         # Whatever can be wrong with files and devices is found before seconds are spent on models.
         drops, service = Drops(), ServiceManager()
-        played = PlayedSound() if config.audio.echo_cancellation else None
+        played = (options.played or PlayedSound()) if config.audio.echo_cancellation else None
         new_ears = functools.partial(_ears, config, options, meters, drops, played)
         ears = None if options.input == "none" and options.source is None else new_ears()
         if ears is not None:
@@ -253,7 +255,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
             [*options.sinks, *([] if recorder is None else [recorder])],
             bounds(config),
             manners=_manners(config),
-            patience=_patience(config, runner),
+            patience=_patience(config, runner, stack),
             drops=drops,
             recorder=recorder,
             once=options.once,
@@ -281,8 +283,7 @@ def _keep_spoken(recorder: TurnRecorder, chunk: AudioChunk) -> None:
 
 def _open_earcons(config: Config, output: AudioOutput, session: Session, stack: AsyncExitStack) -> None:
     if config.audio.earcons:
-        sounds = {"wake": earcons.wake, "end": earcons.end, "error": earcons.error}
-        sink = EarconSink(output, {name: sounds[name]() for name in config.audio.earcons})
+        sink = EarconSink(output, {name: EARCONS[name]() for name in config.audio.earcons})
         stack.push_async_callback(sink.close)
         session.add_sink(sink)
 
@@ -334,7 +335,7 @@ def _manners(config: Config) -> Manners:
     return Manners(turn.followup_seconds, turn.resume_seconds, config.wakeword.words[0])
 
 
-def _patience(config: Config, runner: Runner) -> Patience | None:
+def _patience(config: Config, runner: Runner, stack: AsyncExitStack) -> Patience | None:
     vad = config.vad
     if vad.turn_detector == "none":
         return None
@@ -342,7 +343,10 @@ def _patience(config: Config, runner: Runner) -> Patience | None:
         complete=min(vad.complete_silence_seconds, vad.silence_seconds),
         incomplete=max(vad.incomplete_silence_seconds, vad.silence_seconds),
     )
-    return Patience(pauses, sounds_complete, runner.turn_detector() if vad.turn_detector == "smart_turn" else None)
+    detector = runner.turn_detector() if vad.turn_detector == "smart_turn" else None
+    if detector is not None:
+        stack.callback(detector.close)
+    return Patience(pauses, sounds_complete, detector)
 
 
 def _new_listener(
@@ -361,13 +365,13 @@ async def _open_sinks(
         session.add_sink(sink)
 
     if options.events is not None:
-        opened(JsonLinesSink(options.events))
+        opened(JsonLinesSink(options.events, drops=drops))
     if options.timeline is not None:
         opened(TimelineSink(options.timeline))
     if not options.is_quiet:
         opened(ConsoleSink(sys.stderr, shows_osc=options.shows_osc, waiting_for=_what_wakes(config, options)))
     if config.osc.targets:
-        osc = OscSink(config.osc, meters, session.osc_sent, __version__)
+        osc = OscSink(config.osc, meters, session.osc_sent, __version__, drops=drops)
         opened(osc)
         await osc.start()
 

@@ -1,7 +1,8 @@
-"""What may interrupt the assistant while it thinks and speaks: pure counting of speech probabilities.
+"""What may interrupt the assistant while it thinks and speaks: pure counting of speech probabilities and loudness.
 
-It hears no words. A stop word is found by the recogniser, in what :attr:`Guard.may_hold_stop_word` points at; the
-wake word by its engine. Without echo cancellation most of the speech is the assistant's own.
+It hears no words. A stop word is found by the recogniser, in what :attr:`Guard.overheard_s` points at; the wake word
+by its engine. Without echo cancellation most of the speech is the assistant's own; a user is told from it by being
+louder, and what is searched for a stop word is the outburst alone, since in a longer stretch Whisper follows the reply.
 """
 
 from collections import deque
@@ -10,17 +11,28 @@ from enum import IntEnum
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ
 
 CHUNK_S = CHUNK_SAMPLES / PIPELINE_RATE_HZ
+_ROUNDING = 1e-6
 
 SPEECH_PROBABILITY = 0.5
 
-OVERHEARD_S = 1.8
-"""How much is searched for a stop word: a phrase of three words, spoken slowly."""
+LOUDER = 1.5
+"""Somebody who wants to stop the assistant is louder than its echo: 3.5 dB above nearly all that was heard lately."""
 
-OVERHEARD_EVERY_S = 0.6
-"""How often. Neighbours overlap, so that a word that is cut in one is whole in the next."""
+LATELY_S = 3.0
+USUAL_SHARE = 0.9
+"""Of what was heard lately, so much counts as usual."""
 
-OVERHEARD_SPEECH_S = 0.16
-"""A stop word is at least so much speech."""
+OUTBURST_SPEECH_S = 0.12
+"""A stop word is at least so much loud speech."""
+
+OUTBURST_END_S = 0.2
+"""So much that is not louder than usual ends an outburst."""
+
+LONGEST_OUTBURST_S = 1.6
+"""A stop phrase of three words, spoken slowly."""
+
+LEAD_S = 0.2
+"""So much from before an outburst is searched, too: words begin quietly."""
 
 SPOKEN_OVER_S = 0.35
 """So much more speech than silence is somebody speaking over the reply, not a cough."""
@@ -40,42 +52,59 @@ class Guard:
 
     def __init__(self, barge_in: BargeIn) -> None:
         self._barge_in = barge_in
-        self._recent: deque[bool] = deque(maxlen=round(OVERHEARD_S / CHUNK_S))
-        self.overheard_samples = round(OVERHEARD_S / CHUNK_S) * CHUNK_SAMPLES
+        self._loudness: deque[float] = deque(maxlen=round(LATELY_S / CHUNK_S))
         self.reset()
 
     def reset(self) -> None:
         """The assistant takes the word."""
-        self._recent.clear()
-        self._since_look_s = 0.0
+        self._loudness.clear()
+        self._usual = 0.0
+        self._outburst_s = self._loud_s = self._calm_s = 0.0
         self._lead_s = 0.0
         self.speech_s = 0.0
         """How long ago what is being said began, pauses included."""
+        self.overheard_s = 0.0
+        """How far back an outburst reaches that has just ended, and that may hold a stop word; 0 if none has."""
 
     @property
     def minds_wake_word(self) -> bool:
         """Whether the wake word interrupts."""
         return self._barge_in >= BargeIn.WAKE_WORD
 
-    def hear(self, probability: float) -> None:
-        """Advance by one chunk whose speech probability is *probability* (0–1)."""
-        is_speech = probability >= SPEECH_PROBABILITY
-        self._recent.append(is_speech)
-        self._since_look_s += CHUNK_S
-        self._lead_s = max(0.0, self._lead_s + (CHUNK_S if is_speech else -CHUNK_S))
-        self.speech_s = self.speech_s + CHUNK_S if self._lead_s > 0 else 0.0
-
     @property
     def is_spoken_over(self) -> bool:
         """Whether somebody speaks, and speech interrupts."""
-        return self._barge_in >= BargeIn.SPEECH and self._lead_s >= SPOKEN_OVER_S
+        return self._barge_in >= BargeIn.SPEECH and self._lead_s >= SPOKEN_OVER_S - _ROUNDING
 
-    @property
-    def may_hold_stop_word(self) -> bool:
-        """Whether the last seconds are worth a look for a stop word; true at most every 0.6 s."""
-        if self._barge_in < BargeIn.STOP_WORD or self._since_look_s < OVERHEARD_EVERY_S:
-            return False
-        if sum(self._recent) * CHUNK_S < OVERHEARD_SPEECH_S:
-            return False
-        self._since_look_s = 0.0
-        return True
+    def hear(self, probability: float, loudness: float) -> None:
+        """Advance by one chunk.
+
+        Args:
+            probability: of speech, 0–1.
+            loudness: 0–1.
+        """
+        is_speech = probability >= SPEECH_PROBABILITY
+        self._lead_s = max(0.0, self._lead_s + (CHUNK_S if is_speech else -CHUNK_S))
+        self.speech_s = self.speech_s + CHUNK_S if self._lead_s > 0 else 0.0
+        self.overheard_s = 0.0
+        if self._barge_in >= BargeIn.STOP_WORD:
+            self._follow_outburst(is_speech, loudness)
+
+    def _follow_outburst(self, is_speech: bool, loudness: float) -> None:
+        is_loud = is_speech and loudness > LOUDER * self._usual
+        if not self._outburst_s and not is_loud:
+            self._get_used_to(loudness)
+            return
+        self._outburst_s += CHUNK_S
+        self._loud_s += CHUNK_S if is_loud else 0.0
+        self._calm_s = 0.0 if is_loud else self._calm_s + CHUNK_S
+        if self._calm_s >= OUTBURST_END_S - _ROUNDING or self._outburst_s >= LONGEST_OUTBURST_S:
+            if self._loud_s >= OUTBURST_SPEECH_S - _ROUNDING:
+                self.overheard_s = self._outburst_s + LEAD_S
+            self._outburst_s = self._loud_s = self._calm_s = 0.0
+            self._get_used_to(loudness)
+
+    def _get_used_to(self, loudness: float) -> None:
+        self._loudness.append(loudness)
+        ordered = sorted(self._loudness)
+        self._usual = ordered[int(USUAL_SHARE * (len(ordered) - 1))]

@@ -159,5 +159,6 @@ class StopSpotter:
             return
         finally:
             await recognition.cancel()
+        log.debug("overheard: %s", text)
         if holds_stop(text, self._stop_words, reply()):
             self._post(StopHeard(turn))

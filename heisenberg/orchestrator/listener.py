@@ -384,7 +384,7 @@ class Listener:
             case Mode.COMMAND:
                 self._follow_command(samples, probability)
             case Mode.GUARD:
-                self._keep_guard(samples, probability)
+                self._keep_guard(samples, probability, loudness)
 
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────
 
@@ -401,9 +401,9 @@ class Listener:
         before = self._ears.ring.read_range(self._origin - _samples(WAKE_KEPT_S), self._origin)
         self._report(WakeHeard(wake.name, wake.score, at_s, self._capture, before))
 
-    def _keep_guard(self, samples: Samples, probability: float) -> None:
+    def _keep_guard(self, samples: Samples, probability: float, loudness: float) -> None:
         guard = self._guard
-        guard.hear(probability)
+        guard.hear(probability, loudness)
         if guard.minds_wake_word:
             self._probabilities.append(probability)
             wake = self._ears.wakeword.process(samples)
@@ -412,9 +412,9 @@ class Listener:
                 return
         if guard.is_spoken_over:
             self._capture_speech_under_way(guard.speech_s)
-        elif guard.may_hold_stop_word:
+        elif guard.overheard_s:
             end = self._ears.ring.written
-            self._report(Overheard(self._ears.ring.read_range(end - guard.overheard_samples, end)))
+            self._report(Overheard(self._ears.ring.read_range(end - _samples(guard.overheard_s), end)))
 
     def _capture_speech_under_way(self, speech_s: float) -> None:
         """What is being said has begun already; it is captured from there."""

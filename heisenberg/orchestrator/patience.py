@@ -80,10 +80,8 @@ class Patience:
         self._decide()
 
     def _decide(self) -> None:
-        """Words that break off outweigh the melody; otherwise it knows better."""
-        if self._by_words is False:
+        """The words come first: much that breaks off sounds complete, and little that is complete does not."""
+        if self._by_words is False or (self._by_words is None and self._by_sound is False):
             self._wait_for(self._pauses.incomplete)
-            return
-        verdict = self._by_words if self._by_sound is None else self._by_sound
-        if verdict is not None:
-            self._wait_for(self._pauses.complete if verdict else self._pauses.incomplete)
+        elif self._by_words and self._by_sound is not False:
+            self._wait_for(self._pauses.complete)

@@ -12,7 +12,7 @@ import pytest
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import AudioError, WakewordError
 from heisenberg.core.stages import EndReason
-from heisenberg.orchestrator.guard import OVERHEARD_EVERY_S, OVERHEARD_S, SPOKEN_OVER_S, BargeIn
+from heisenberg.orchestrator.guard import LEAD_S, OUTBURST_END_S, SPOKEN_OVER_S, BargeIn
 from heisenberg.orchestrator.listener import (
     CommandBegan,
     CommandDone,
@@ -439,15 +439,20 @@ def test_the_wake_word_means_nothing_where_it_may_not_interrupt(barge_in: BargeI
     assert [] == on_guard(spoken(pause_s=0.64), barge_in).of(WakeHeard)
 
 
-def test_speech_on_guard_is_handed_on_for_stop_words_now_and_then() -> None:
-    scene = on_guard([*chunks(QUIET, 2), *chunks(SPEECH, 1.92), *chunks(QUIET, 4)], BargeIn.STOP_WORD)
-    looks = scene.of(Overheard)
+def test_an_outburst_on_guard_is_handed_on_for_stop_words() -> None:
+    scene = on_guard([*chunks(QUIET, 2), *chunks(SPEECH, 0.48), *chunks(QUIET, 1)], BargeIn.STOP_WORD)
+    (look,) = scene.of(Overheard)
+    assert isinstance(look, Overheard)
 
-    assert 2 <= len(looks) <= (1.92 + OVERHEARD_S) / OVERHEARD_EVERY_S + 1
-    assert [pytest.approx(OVERHEARD_S, abs=CHUNK_S)] * len(looks) == [
-        len(look.samples) / PIPELINE_RATE_HZ  # type: ignore[union-attr]
-        for look in looks
-    ]
+    assert [QUIET, SPEECH, QUIET] == meanings(look.samples)
+    assert pytest.approx(LEAD_S + 0.48 + OUTBURST_END_S, abs=2 * CHUNK_S) == len(look.samples) / PIPELINE_RATE_HZ
+
+
+def test_speech_that_is_as_loud_as_the_reply_is_the_reply() -> None:
+    """Given three seconds of it, in which the first words were looked at, nothing more is."""
+    scene = on_guard([*chunks(SPEECH, 6)], BargeIn.STOP_WORD)
+
+    assert 1 == len(scene.of(Overheard))
 
 
 def test_quiet_on_guard_is_nobodys_business() -> None:
