@@ -9,7 +9,7 @@ from heisenberg.audio.wavwriter import WavWriter
 from heisenberg.core.audio import PIPELINE_RATE_HZ, AudioChunk, Samples
 from heisenberg.core.errors import SpeechError
 from heisenberg.core.stages import Voice
-from heisenberg.main import Runner
+from heisenberg.models import Runner
 
 QUESTION_LEAD_S = 0.8
 QUESTION_TAIL_S = 1.6

@@ -12,7 +12,7 @@ from heisenberg.bench import room_sounds as sounds
 from heisenberg.bench.questions import speech_at_pipeline_rate
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.config import VadConfig
-from heisenberg.main import Runner
+from heisenberg.models import Runner
 
 WAKE = "Hey Jarvis."
 QUESTIONS = (

@@ -23,7 +23,8 @@ from heisenberg.bench.troubled_ends import OscEar, TroubledOutput
 from heisenberg.bench.turn_ledger import Census, TurnLedger, census, leaks
 from heisenberg.core.config import Config
 from heisenberg.core.errors import HeisenbergError
-from heisenberg.main import Runner, RunOptions, bounds, run_session
+from heisenberg.main import RunOptions, bounds, run_session
+from heisenberg.models import Runner
 from heisenberg.orchestrator.states import State
 from heisenberg.runner.lanes import Lane, Lease, Priority
 

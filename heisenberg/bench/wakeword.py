@@ -13,7 +13,7 @@ from heisenberg.bench.questions import speech_at_pipeline_rate
 from heisenberg.bench.table import markdown
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.config import Config
-from heisenberg.main import Runner
+from heisenberg.models import Runner
 from heisenberg.wakeword.microwakeword import MicroWakeWordEngine
 
 PHRASINGS = ("{}.", "{}!", "{}?", "{}, are you there?")

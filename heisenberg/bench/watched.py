@@ -23,7 +23,7 @@ from heisenberg.core.stages import (
     Voice,
 )
 from heisenberg.llm.brain import SchemaBrain
-from heisenberg.main import Runner
+from heisenberg.models import Runner
 
 now = time.perf_counter
 

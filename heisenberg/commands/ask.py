@@ -32,7 +32,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 async def _ask(question: str, args: argparse.Namespace, config: "Config") -> None:
     from heisenberg.core.stages import Answer, ReplyToken
-    from heisenberg.main import Runner, send_visuals
+    from heisenberg.main import send_visuals
+    from heisenberg.models import Runner
 
     async with Runner(config) as runner:
         brain = runner.brain()

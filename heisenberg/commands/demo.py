@@ -38,7 +38,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 async def _demo(args: argparse.Namespace, config: "Config") -> int:
     from heisenberg.bench.questions import synthesise_question
-    from heisenberg.main import Runner, RunOptions, run_session
+    from heisenberg.main import RunOptions, run_session
+    from heisenberg.models import Runner
 
     folder: Path = args.folder
     async with Runner(config) as runner:

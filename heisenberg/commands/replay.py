@@ -71,7 +71,7 @@ def _folders(folder: Path) -> list[Path]:
 async def _replay_all(folders: Sequence[Path], args: argparse.Namespace, config: "Config") -> "list[Result]":
     from heisenberg.commands.replay_report import print_json, print_result
     from heisenberg.commands.replay_turn import replay_turn
-    from heisenberg.main import Runner
+    from heisenberg.models import Runner
 
     results = []
     async with Runner(config) as runner:

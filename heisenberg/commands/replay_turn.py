@@ -19,7 +19,8 @@ from heisenberg.core.config import Config
 from heisenberg.core.errors import AudioError, BrainError, SinkError
 from heisenberg.core.events import Event
 from heisenberg.core.stages import Answer
-from heisenberg.main import Runner, RunOptions, run_session
+from heisenberg.main import RunOptions, run_session
+from heisenberg.models import Runner
 from heisenberg.sinks.outcome import INPUT_OVER, Outcome
 from heisenberg.sinks.recordings import COMMAND, WAKE, Recording, read_recording, settings_that_matter
 

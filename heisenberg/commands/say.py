@@ -42,7 +42,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 
 async def _say(args: argparse.Namespace, config: "Config") -> None:
-    from heisenberg.main import Runner, open_output
+    from heisenberg.main import open_output
+    from heisenberg.models import Runner
     from heisenberg.sinks.speech import Performance
 
     async with Runner(config) as runner, open_output(config, args.output) as output:

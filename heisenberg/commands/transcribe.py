@@ -30,7 +30,7 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 async def _transcribe(args: argparse.Namespace, config: "Config") -> None:
     from heisenberg.audio.wavfile import read_all_aside
-    from heisenberg.main import Runner
+    from heisenberg.models import Runner
 
     async with Runner(config) as runner:
         recogniser = runner.recogniser(args.language)

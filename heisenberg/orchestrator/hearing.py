@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable
 
 from heisenberg.core.errors import HeisenbergError
-from heisenberg.orchestrator.listener import Listener, ListenerDied, Report
+from heisenberg.orchestrator.listener import Listener
+from heisenberg.orchestrator.reports import ListenerDied, Report
 
 log = logging.getLogger(__name__)
 

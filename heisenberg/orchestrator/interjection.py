@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.stages import Recogniser, Recognition
-from heisenberg.orchestrator.listener import CommandDone, CommandPaused, CommandResumed, Overheard
+from heisenberg.orchestrator.reports import CommandDone, CommandPaused, CommandResumed, Overheard
 from heisenberg.orchestrator.states import Message, NoWordsHeard, StopHeard, WordsHeard
 from heisenberg.orchestrator.stop_words import has_words, holds_stop, is_stop
 

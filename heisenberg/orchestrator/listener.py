@@ -39,6 +39,21 @@ from heisenberg.core.stages import (
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.cut import PAUSE_SEARCH_CHUNKS, cut
 from heisenberg.orchestrator.guard import BargeIn, Guard
+from heisenberg.orchestrator.reports import (
+    CommandBegan,
+    CommandDone,
+    CommandHeard,
+    CommandPaused,
+    CommandResumed,
+    InputBack,
+    InputEnded,
+    InputGone,
+    ListenerDied,
+    Overheard,
+    Report,
+    SpokenOver,
+    WakeHeard,
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,120 +70,6 @@ ECHO_TAIL_S = 0.3
 """A room goes on sounding for so long after a reply; nothing in it is the beginning of a follow-up."""
 
 STOP_TIMEOUT_S = 3.0
-
-
-# ── reports ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WakeHeard:
-    """The wake phrase was heard; the command that follows it is being captured."""
-
-    name: str
-    score: float
-    audio_at: float
-    """Seconds of audio since the input opened."""
-    capture: int
-    samples: Samples
-    """The last seconds up to the detection."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpokenOver:
-    """Somebody speaks while the assistant does; it may be a command, and is being captured."""
-
-    capture: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Overheard:
-    """The last seconds heard while on guard: a stop word may be among them."""
-
-    samples: Samples
-
-
-@dataclass(frozen=True, slots=True)
-class CommandBegan:
-    """The user began to speak."""
-
-    capture: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CommandHeard:
-    """More of the command."""
-
-    capture: int
-    samples: Samples
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CommandCut:
-    """A command as far as it was spoken."""
-
-    capture: int
-    samples: Samples
-    """The command, trimmed to its speech with pre-roll; empty if there was none."""
-    speech_seconds: float
-    """How much of it is speech."""
-    waited_seconds: float
-    """Audio that passed between the true end of speech and now."""
-    has_wake_phrase: bool
-    """Whether *samples* begin with the wake phrase."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CommandPaused(CommandCut):
-    """The user paused; perhaps this was all."""
-
-    number: int
-    """Of the pause within the command, 1 for the first."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandResumed:
-    """It was not; the user speaks on."""
-
-    capture: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CommandDone(CommandCut):
-    """The endpoint."""
-
-    reason: EndReason
-    was_paused: bool
-    """Whether the command is the one of the last CommandPaused."""
-    heard: Samples
-    """Everything since listening began, silence included."""
-
-
-@dataclass(frozen=True, slots=True)
-class InputGone:
-    """The microphone stopped delivering."""
-
-    error: AudioError
-
-
-@dataclass(frozen=True, slots=True)
-class InputBack:
-    """It delivers again."""
-
-
-@dataclass(frozen=True, slots=True)
-class InputEnded:
-    """The file is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerDied:
-    """A fault in the audio thread; nothing is heard any more."""
-
-    error: Exception
-
-
-CommandReport = CommandBegan | CommandHeard | CommandPaused | CommandResumed | CommandDone
-Report = WakeHeard | SpokenOver | Overheard | CommandReport | InputGone | InputBack | InputEnded | ListenerDied
 
 
 # ── orders ───────────────────────────────────────────────────────────────────────────────────────

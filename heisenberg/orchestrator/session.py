@@ -11,7 +11,6 @@ import functools
 import logging
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from heisenberg.core import logs
@@ -35,10 +34,11 @@ from heisenberg.core.events import (
     WorkerStarted,
 )
 from heisenberg.core.stages import EndReason, Recorder, Sink
-from heisenberg.orchestrator import listener as heard
+from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator import states
 from heisenberg.orchestrator.hearing import Hearing, NewListener
 from heisenberg.orchestrator.interjection import Interjection, StopSpotter
+from heisenberg.orchestrator.manners import Bounds, Manners, Tally
 from heisenberg.orchestrator.patience import Patience
 from heisenberg.orchestrator.states import Assistant, Message, State, advance
 from heisenberg.orchestrator.stop_words import says
@@ -56,47 +56,6 @@ CANCEL_BOUND_S = 3.0
 
 Item = heard.Report | Message
 """What the inbox holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long the assistant may stay in each state, in seconds of wall time."""
-
-    listening: float
-    thinking: float
-    speaking: float
-
-    def of(self, state: State) -> float | None:
-        """The bound of *state*; idle has none."""
-        return {State.LISTENING: self.listening, State.THINKING: self.thinking, State.SPEAKING: self.speaking}.get(
-            state
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How the assistant takes turns with people."""
-
-    followup_seconds: float = 0.0
-    """It listens for so long after an answer, without the wake word; 0 for not at all."""
-    resume_seconds: float = 2.0
-    """What is spoken over a reply without words in this time was a noise."""
-    wake_phrase: str = ""
-    """The phrase that a command without a detected wake word may still begin with."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """How the turns so far ended."""
-
-    completed: int = 0
-    dropped: int = 0
-    failed: int = 0
-
-    @property
-    def turns(self) -> int:
-        """All of them."""
-        return self.completed + self.dropped + self.failed
 
 
 class Session:
@@ -119,7 +78,7 @@ class Session:
         sinks: Sequence[Sink],
         bounds: Bounds,
         *,
-        manners: Manners = Manners(),
+        manners: Manners | None = None,
         patience: Patience | None = None,
         drops: Drops | None = None,
         recorder: Recorder | None = None,
@@ -130,7 +89,6 @@ class Session:
         self._stages = stages
         self._sinks = list(sinks)
         self._bounds = bounds
-        self._manners = manners
         self._patience = patience
         self._drops = drops or Drops()
         self._drops_told: dict[str, int] = {}
@@ -140,7 +98,8 @@ class Session:
         self._questions: deque[states.TextAsked] = deque()
         self._may_ask = asyncio.Event()
         self._may_ask.set()
-        self._now = Assistant(follows_up=manners.followup_seconds > 0 and not once)
+        self._manners = manners or Manners()
+        self._now = Assistant(follows_up=self._manners.followup_seconds > 0 and not once)
         self._hearing = Hearing(self._put)
         self._capture = 0
         self._spotter = StopSpotter(stages.recogniser, self._put, stages.stop_words)

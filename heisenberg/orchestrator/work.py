@@ -31,7 +31,7 @@ from heisenberg.core.stages import (
 from heisenberg.orchestrator.gate import Emit, Gate
 from heisenberg.orchestrator.history import History
 from heisenberg.orchestrator.latency import LatencyWatch
-from heisenberg.orchestrator.listener import CommandCut
+from heisenberg.orchestrator.reports import CommandCut
 from heisenberg.orchestrator.states import Message, ReplyOver, Sounded, Stage, StageFailed, Transcribed
 from heisenberg.orchestrator.stop_words import is_stop
 from heisenberg.orchestrator.wake_phrase import without_wake_phrase

@@ -31,7 +31,7 @@ from heisenberg.core.stages import (
     VisualField,
     Wake,
 )
-from heisenberg.orchestrator.listener import Report
+from heisenberg.orchestrator.reports import Report
 
 CHUNK_S = CHUNK_SAMPLES / PIPELINE_RATE_HZ
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from heisenberg.core.audio import Samples
 from heisenberg.core.stages import EndReason, Sink, Transcript
-from heisenberg.orchestrator import listener as heard
+from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator.history import History
-from heisenberg.orchestrator.session import Bounds, Session
+from heisenberg.orchestrator.manners import Bounds
+from heisenberg.orchestrator.session import Session
 from heisenberg.orchestrator.work import Stages
 from heisenberg.sinks.speech import Performance
 from tests.fakes.stages import FakeBrain, FakeListener, FakeOutput, FakeRecogniser, FakeVoice, RecordingSink, reply

@@ -16,7 +16,7 @@ from heisenberg.core.errors import (
 )
 from heisenberg.core.events import Event
 from heisenberg.core.stages import Answer, EndReason, Exchange, ReplySentence, ReplyToken, Thought, Transcript
-from heisenberg.orchestrator import listener as heard
+from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator.session import INBOX_SIZE
 from heisenberg.orchestrator.work import APOLOGIES, APOLOGY_BOUND_S
 from tests.fakes.stages import (

@@ -6,9 +6,9 @@ import numpy as np
 
 from heisenberg.core.errors import BrainError, TranscriptionError, WakewordError
 from heisenberg.core.stages import Answer, EndReason, Exchange, ReplySentence, ReplyToken, VisualField
-from heisenberg.orchestrator import listener as heard
+from heisenberg.orchestrator import reports as heard
+from heisenberg.orchestrator.manners import Manners
 from heisenberg.orchestrator.patience import Patience, Pauses
-from heisenberg.orchestrator.session import Manners
 from heisenberg.orchestrator.states import StopHeard
 from heisenberg.orchestrator.work import CUT_SHORT
 from tests.fakes.stages import reply

@@ -26,7 +26,7 @@ def package(tmp_path: Path) -> Path:
     for folder in (*FOLDERS, *STAGES):
         (root / folder).mkdir(parents=True)
         (root / folder / "__init__.py").touch()
-    for name in ("__init__", "cli", "main", "checkup"):
+    for name in ("__init__", "cli", "main", "models", "checkup"):
         (root / f"{name}.py").touch()
     return root
 

@@ -12,7 +12,7 @@ from heisenberg.bench.questions import speech_at_pipeline_rate, synthesise_quest
 from heisenberg.cli import main
 from heisenberg.core.config import Config
 from heisenberg.core.errors import ModelNotFound, SpeechError
-from heisenberg.main import Runner
+from heisenberg.models import Runner
 from heisenberg.tts.espeak import EspeakVoice
 from heisenberg.tts.silent import SilentVoice
 from heisenberg.tts.wyoming import WyomingVoice

@@ -27,8 +27,9 @@ from heisenberg.core.events import (
     WakewordDetected,
 )
 from heisenberg.core.stages import Answer, ReplyToken
-from heisenberg.main import Runner, RunOptions
-from heisenberg.orchestrator.session import Tally
+from heisenberg.main import RunOptions
+from heisenberg.models import Runner
+from heisenberg.orchestrator.manners import Tally
 from heisenberg.sinks.outcome import Outcome
 from heisenberg.sinks.recordings import settings_that_matter
 

@@ -81,7 +81,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     async def open_output(config: Config, output: str) -> AsyncIterator[FakeOutput]:
         yield stage.output
 
-    monkeypatch.setattr("heisenberg.main.Runner", Runner)
+    monkeypatch.setattr("heisenberg.models.Runner", Runner)
     monkeypatch.setattr("heisenberg.main.open_output", open_output)
     return stage
 

@@ -13,17 +13,16 @@ from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import AudioError, WakewordError
 from heisenberg.core.stages import EndReason
 from heisenberg.orchestrator.guard import LEAD_S, OUTBURST_END_S, SPOKEN_OVER_S, BargeIn
-from heisenberg.orchestrator.listener import (
+from heisenberg.orchestrator.listener import Ears, Listener
+from heisenberg.orchestrator.reports import (
     CommandBegan,
     CommandDone,
     CommandHeard,
     CommandPaused,
     CommandResumed,
-    Ears,
     InputBack,
     InputEnded,
     InputGone,
-    Listener,
     ListenerDied,
     Overheard,
     Report,

@@ -1,0 +1,121 @@
+"""What the audio thread tells the session: one report per event, never one per chunk of sound.
+
+A report about a command bears the number of its capture. What of an earlier capture still arrives means nothing.
+"""
+
+from dataclasses import dataclass
+
+from heisenberg.core.audio import Samples
+from heisenberg.core.errors import AudioError
+from heisenberg.core.stages import EndReason
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WakeHeard:
+    """The wake phrase was heard; the command that follows it is being captured."""
+
+    name: str
+    score: float
+    audio_at: float
+    """Seconds of audio since the input opened."""
+    capture: int
+    samples: Samples
+    """The last seconds up to the detection."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenOver:
+    """Somebody speaks while the assistant does; it may be a command, and is being captured."""
+
+    capture: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overheard:
+    """The last seconds heard while on guard: a stop word may be among them."""
+
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class CommandBegan:
+    """The user began to speak."""
+
+    capture: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommandHeard:
+    """More of the command."""
+
+    capture: int
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommandCut:
+    """A command as far as it was spoken."""
+
+    capture: int
+    samples: Samples
+    """The command, trimmed to its speech with pre-roll; empty if there was none."""
+    speech_seconds: float
+    """How much of it is speech."""
+    waited_seconds: float
+    """Audio that passed between the true end of speech and now."""
+    has_wake_phrase: bool
+    """Whether *samples* begin with the wake phrase."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommandPaused(CommandCut):
+    """The user paused; perhaps this was all."""
+
+    number: int
+    """Of the pause within the command, 1 for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResumed:
+    """It was not; the user speaks on."""
+
+    capture: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommandDone(CommandCut):
+    """The endpoint."""
+
+    reason: EndReason
+    was_paused: bool
+    """Whether the command is the one of the last CommandPaused."""
+    heard: Samples
+    """Everything since listening began, silence included."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputGone:
+    """The microphone stopped delivering."""
+
+    error: AudioError
+
+
+@dataclass(frozen=True, slots=True)
+class InputBack:
+    """It delivers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded:
+    """The file is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerDied:
+    """A fault in the audio thread; nothing is heard any more."""
+
+    error: Exception
+
+
+CommandReport = CommandBegan | CommandHeard | CommandPaused | CommandResumed | CommandDone
+Report = WakeHeard | SpokenOver | Overheard | CommandReport | InputGone | InputBack | InputEnded | ListenerDied
