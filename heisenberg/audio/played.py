@@ -1,0 +1,175 @@
+"""What the loudspeaker played, in step with the microphone: the reference that echo cancellation subtracts.
+
+PortAudio's output callback writes here (:class:`PlayedSound` is a PlayedTap), the audio thread reads: for each chunk
+from the microphone as many samples of what was played at that time. It cancels nothing (that is ``echo.py``).
+
+Two devices have two clocks, and both deliver in bursts. So the two streams are counted against each other, never
+timed: once a loudspeaker is open, sample after sample is given out for sample after sample that the microphone
+heard, and only if that runs away (a drift of 100 ppm is 6 ms in a minute) the reader moves by one sample with each
+chunk. What arrives too late is replaced by silence and left out when it comes, so that nothing else shifts.
+
+How much earlier than its echo a sample comes out: by the latency of both devices, less :attr:`_Device.margin`. It
+must not be negative, and the canceller finds up to half a second by itself.
+"""
+
+from collections import deque
+
+import numpy as np
+
+from heisenberg.audio.resample import Resampler
+from heisenberg.audio.ring import SampleRing
+from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
+
+KEPT_S = 2.0
+"""An audio thread that is later than this loses some of the reference."""
+
+MARGIN_S = 0.02
+"""Of the reference at least so much waits, against callbacks that come late; at most half the device's latency."""
+
+LONGEST_LEAD_S = 0.2
+"""What a slow device (Bluetooth) says beyond this is held back for so long. Not more: a reference that came after its
+echo would be worth nothing, and some devices say too much."""
+
+WATCHED_CHUNKS = 31
+"""The lowest stock of one second says how the clocks stand: bursts and late readers only ever raise it."""
+
+STEP_S = 0.04
+"""With so much more than the margin in stock, or with less than nothing, the reader moves by one sample a chunk."""
+
+JUMP_S = 0.1
+"""With this much more or less, it moves at once: a device stood still."""
+
+
+class PlayedSound:
+    """A PlayedTap that can be read in step with a microphone.
+
+    ``opened`` and ``closed`` may come from any thread, ``played`` from PortAudio's; ``read`` and ``realign`` from one
+    other thread. Nobody ever waits for another.
+    """
+
+    def __init__(self) -> None:
+        self._device: _Device | None = None
+        self._reader: _Reader | None = None
+
+    # ── the loudspeaker's side ───────────────────────────────────────────────────────────────────
+
+    def opened(self, rate_hz: int, latency_s: float) -> None:
+        """A device was opened that plays at *rate_hz*; what it plays is heard *latency_s* after it is taken."""
+        self._device = _Device(rate_hz, latency_s)
+
+    def played(self, samples: Samples) -> None:
+        """The device took *samples* (mono; silence, too). Copies, and nothing else; without a device forgets them."""
+        device = self._device
+        if device is not None:
+            device.ring.write(samples)
+
+    def closed(self) -> None:
+        """It plays nothing any more."""
+        self._device = None
+
+    # ── the microphone's side ────────────────────────────────────────────────────────────────────
+
+    def read(self, count: int) -> Samples:
+        """The *count* samples (16 kHz) that belong to the next *count* from the microphone; silence without a device.
+
+        To be called for each chunk from the microphone, heard or not.
+        """
+        device, reader = self._device, self._reader
+        if device is None:
+            self._reader = None
+            return np.zeros(count, dtype=np.int16)
+        if reader is None or reader.device is not device:
+            reader = self._reader = _Reader(device)
+        return reader.read(count)
+
+    def realign(self) -> None:
+        """The microphone was opened anew: how the two clocks stood means nothing any more."""
+        self._reader = None
+
+
+class _Device:
+    """One opening of a loudspeaker: written by its callback only."""
+
+    def __init__(self, rate_hz: int, latency_s: float) -> None:
+        self.rate_hz = rate_hz
+        self.ring = SampleRing(int(KEPT_S * rate_hz))
+        held_s = max(0.0, latency_s - LONGEST_LEAD_S)
+        self.margin = round((held_s + min(MARGIN_S, max(0.0, latency_s) / 2)) * PIPELINE_RATE_HZ)
+        """Samples (16 kHz) that should be in stock when a chunk was given out."""
+
+
+class _Reader:
+    """Gives out what one device plays, sample for sample."""
+
+    def __init__(self, device: _Device) -> None:
+        self.device = device
+        self._taken = device.ring.written
+        self._resampler = Resampler(device.rate_hz, PIPELINE_RATE_HZ)
+        self._stock: Samples = np.zeros(device.margin, dtype=np.int16)
+        self._late = 0
+        """Samples that silence stood in for; they are left out when they come."""
+        self._lowest: deque[int] = deque(maxlen=WATCHED_CHUNKS)
+        """What was left in stock after each of the last chunks; negative: missing."""
+
+    def read(self, count: int) -> Samples:
+        self._fetch()
+        self._follow(len(self._stock) - self._late - count)
+        given, self._stock = self._stock[:count], self._stock[count:]
+        missing = count - len(given)
+        if not missing:
+            return given
+        if self._is_settled:
+            self._late += missing
+        else:
+            # It only shows how long this device's bursts are; from now on the reference comes so much later.
+            self._lowest.clear()
+            self._stock = np.zeros(self.device.margin // 2, dtype=np.int16)
+        return np.concatenate([given, np.zeros(missing, dtype=np.int16)])
+
+    def _fetch(self) -> None:
+        """Take over what was played since the last call."""
+        written = self.device.ring.written
+        played = self.device.ring.read_range(self._taken, written)
+        if len(played) < written - self._taken:
+            # The audio thread stood still for seconds: begin anew.
+            self._stock, self._late = np.zeros(self.device.margin, dtype=np.int16), 0
+            self._lowest.clear()
+        self._taken = written
+        self._stock = np.concatenate([self._stock, self._resampler.process(played)])
+        left_out = min(self._late, len(self._stock))
+        self._stock, self._late = self._stock[left_out:], self._late - left_out
+
+    @property
+    def _is_settled(self) -> bool:
+        return len(self._lowest) == WATCHED_CHUNKS
+
+    def _follow(self, stock: int) -> None:
+        """Hold the stock near the margin; *stock* is what will be left of it (negative: missing)."""
+        self._lowest.append(stock)
+        if not self._is_settled:
+            return
+        margin = self.device.margin
+        excess = min(self._lowest) - margin
+        if abs(excess) > JUMP_S * PIPELINE_RATE_HZ:
+            self._skip(excess)
+            self._lowest.clear()
+        elif excess > STEP_S * PIPELINE_RATE_HZ:
+            self._step(1)
+        elif excess < -3 * margin // 4:
+            self._step(-1)
+
+    def _step(self, samples: int) -> None:
+        self._skip(samples)
+        # What was seen before counts as if it had been so then: one step is not asked for twice.
+        self._lowest = deque((stock - samples for stock in self._lowest), maxlen=WATCHED_CHUNKS)
+
+    def _skip(self, samples: int) -> None:
+        """Leave *samples* of the reference out; or, if negative, put in as many: its next one again, over and over."""
+        if samples >= 0:
+            self._stock = self._stock[samples:]
+            return
+        forgiven = min(self._late, -samples)
+        self._late -= forgiven
+        next_one = self._stock[0] if len(self._stock) else 0
+        put_in = np.full(-samples - forgiven, next_one, dtype=np.int16)
+        self._stock = np.concatenate([put_in, self._stock])
