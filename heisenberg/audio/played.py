@@ -34,10 +34,13 @@ WATCHED_CHUNKS = 31
 """The lowest stock of one second says how the clocks stand: bursts and late readers only ever raise it."""
 
 STEP_S = 0.04
-"""With so much more than the margin in stock, or with less than nothing, the reader moves by one sample a chunk."""
+"""With so much more than the margin in stock, or with a quarter of it, the reader moves by one sample a chunk."""
 
 JUMP_S = 0.1
-"""With this much more or less, it moves at once: a device stood still."""
+"""With this much more, it moves at once: the microphone lost sound."""
+
+LONGEST_GAP_S = 0.3
+"""A device that is later than this stood still; what it takes then is new, and not late."""
 
 
 class PlayedSound:
@@ -116,60 +119,54 @@ class _Reader:
         self._follow(len(self._stock) - self._late - count)
         given, self._stock = self._stock[:count], self._stock[count:]
         missing = count - len(given)
-        if not missing:
-            return given
-        if self._is_settled:
-            self._late += missing
-        else:
-            # It only shows how long this device's bursts are; from now on the reference comes so much later.
-            self._lowest.clear()
-            self._stock = np.zeros(self.device.margin // 2, dtype=np.int16)
-        return np.concatenate([given, np.zeros(missing, dtype=np.int16)])
+        if missing:
+            self._miss(missing)
+            given = np.concatenate([given, np.zeros(missing, dtype=np.int16)])
+        return given
 
     def _fetch(self) -> None:
         """Take over what was played since the last call."""
         written = self.device.ring.written
         played = self.device.ring.read_range(self._taken, written)
         if len(played) < written - self._taken:
-            # The audio thread stood still for seconds: begin anew.
-            self._stock, self._late = np.zeros(self.device.margin, dtype=np.int16), 0
-            self._lowest.clear()
+            self._begin_anew()  # The audio thread stood still for seconds.
         self._taken = written
         self._stock = np.concatenate([self._stock, self._resampler.process(played)])
         left_out = min(self._late, len(self._stock))
         self._stock, self._late = self._stock[left_out:], self._late - left_out
 
-    @property
-    def _is_settled(self) -> bool:
-        return len(self._lowest) == WATCHED_CHUNKS
+    def _miss(self, missing: int) -> None:
+        """Silence stands in for what is not there yet."""
+        if len(self._lowest) < WATCHED_CHUNKS:
+            # It only shows how long this device's bursts are; from now on the reference comes so much later.
+            self._begin_anew()
+            return
+        self._late += missing
+        if self._late > LONGEST_GAP_S * PIPELINE_RATE_HZ:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._stock, self._late = np.zeros(self.device.margin // 2, dtype=np.int16), 0
+        self._lowest.clear()
 
     def _follow(self, stock: int) -> None:
         """Hold the stock near the margin; *stock* is what will be left of it (negative: missing)."""
+        if stock < 0:
+            return  # A callback that is late says nothing of the clocks.
         self._lowest.append(stock)
-        if not self._is_settled:
+        if len(self._lowest) < WATCHED_CHUNKS:
             return
-        margin = self.device.margin
-        excess = min(self._lowest) - margin
-        if abs(excess) > JUMP_S * PIPELINE_RATE_HZ:
-            self._skip(excess)
+        excess = min(self._lowest) - self.device.margin
+        if excess > JUMP_S * PIPELINE_RATE_HZ:
+            self._stock = self._stock[excess:]
             self._lowest.clear()
         elif excess > STEP_S * PIPELINE_RATE_HZ:
-            self._step(1)
-        elif excess < -3 * margin // 4:
-            self._step(-1)
+            self._stock = self._stock[1:]
+            self._note_step(-1)
+        elif excess < -3 * self.device.margin // 4:
+            self._stock = np.concatenate([self._stock[:1], self._stock])
+            self._note_step(1)
 
-    def _step(self, samples: int) -> None:
-        self._skip(samples)
-        # What was seen before counts as if it had been so then: one step is not asked for twice.
-        self._lowest = deque((stock - samples for stock in self._lowest), maxlen=WATCHED_CHUNKS)
-
-    def _skip(self, samples: int) -> None:
-        """Leave *samples* of the reference out; or, if negative, put in as many: its next one again, over and over."""
-        if samples >= 0:
-            self._stock = self._stock[samples:]
-            return
-        forgiven = min(self._late, -samples)
-        self._late -= forgiven
-        next_one = self._stock[0] if len(self._stock) else 0
-        put_in = np.full(-samples - forgiven, next_one, dtype=np.int16)
-        self._stock = np.concatenate([put_in, self._stock])
+    def _note_step(self, samples: int) -> None:
+        """What was seen before counts as if it had been so then: one step is not asked for twice."""
+        self._lowest = deque((stock + samples for stock in self._lowest), maxlen=WATCHED_CHUNKS)
