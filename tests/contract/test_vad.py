@@ -12,7 +12,7 @@ import pytest
 
 from heisenberg.core.audio import Samples
 from heisenberg.core.config import VadConfig
-from heisenberg.core.stages import CommandEnded, CommandStarted, Endpointer, EndReason, VadEngine
+from heisenberg.core.stages import CommandEnded, CommandStarted, Endpointer, EndReason, Resumed, SoftEnded, VadEngine
 from heisenberg.vad.endpoint import CommandEndpointer
 from heisenberg.vad.silero import SileroVad
 from heisenberg.vad.webrtc import WebrtcVad
@@ -111,8 +111,9 @@ def test_one_word_is_a_whole_command(engine: str, word: str) -> None:
     spoken = speech.say(word)
     sound = speech.join(speech.silence(1.0), spoken, speech.silence(1.0))
     reports = [endpointer.process(0.032, vad.process(chunk)) for chunk in speech.chunks(sound)]
-    started, end = [report for report in reports if report is not None]
+    started, paused, end = [report for report in reports if report is not None]
 
+    assert SoftEnded(started.at_seconds, end.end_seconds) == paused
     assert EndReason.SILENCE == end.reason
     assert pytest.approx(1.0, abs=0.15) == started.at_seconds
     assert pytest.approx(1.0 + len(spoken) / speech.RATE_HZ, abs=0.2) == end.end_seconds
@@ -126,13 +127,16 @@ CHUNK_S = 0.032
 @pytest.fixture(params=["fake", "real"])
 def endpointer(request: pytest.FixtureRequest) -> Endpointer:
     if request.param == "fake":
-        return fakes.FakeEndpointer(silence_s=0.6, no_speech_s=5.0)
+        return fakes.FakeEndpointer(silence_s=0.6, no_speech_s=5.0, soft_end_s=0.2)
     return CommandEndpointer(VadConfig())
 
 
-def reports(endpointer: Endpointer, *stretches: tuple[float, float]) -> list[CommandStarted | CommandEnded]:
+Said = CommandStarted | SoftEnded | Resumed | CommandEnded
+
+
+def reports(endpointer: Endpointer, *stretches: tuple[float, float]) -> list[Said]:
     """What it says until it reports the end; after that nobody asks."""
-    said: list[CommandStarted | CommandEnded] = []
+    said: list[Said] = []
     for probability in (p for seconds, p in stretches for _ in range(round(seconds / CHUNK_S))):
         report = endpointer.process(CHUNK_S, probability)
         said += [report] if report else []
@@ -142,10 +146,32 @@ def reports(endpointer: Endpointer, *stretches: tuple[float, float]) -> list[Com
 
 
 def test_an_endpointer_reports_the_range_of_the_speech(endpointer: Endpointer) -> None:
-    started, end = reports(endpointer, (0.96, 0.0), (1.6, 1.0), (0.64, 0.0))
+    started, paused, end = reports(endpointer, (0.96, 0.0), (1.6, 1.0), (0.64, 0.0))
 
     assert CommandStarted(pytest.approx(0.96)) == started
+    assert SoftEnded(pytest.approx(0.96), pytest.approx(2.56)) == paused
     assert CommandEnded(EndReason.SILENCE, pytest.approx(0.96), pytest.approx(2.56)) == end
+
+
+def test_an_endpointer_reports_that_the_user_speaks_on(endpointer: Endpointer) -> None:
+    kinds = [type(said) for said in reports(endpointer, (0.96, 1.0), (0.32, 0.0), (0.96, 1.0), (0.64, 0.0))]
+
+    assert [CommandStarted, SoftEnded, Resumed, SoftEnded, CommandEnded] == kinds
+
+
+def test_an_endpointer_waits_in_a_pause_as_long_as_it_is_told(endpointer: Endpointer) -> None:
+    reports(endpointer, (0.96, 1.0), (0.256, 0.0))
+    endpointer.wait_for(1.2)
+
+    assert [] == reports(endpointer, (0.64, 0.0))
+    assert [CommandEnded] == [type(said) for said in reports(endpointer, (0.64, 0.0))]
+
+
+def test_an_endpointer_waits_for_a_command_as_long_as_it_is_told(endpointer: Endpointer) -> None:
+    endpointer.reset(1.0)
+    (end,) = reports(endpointer, (1.1, 0.0))
+
+    assert EndReason.NO_SPEECH == end.reason
 
 
 def test_an_endpointer_gives_up_waiting(endpointer: Endpointer) -> None:

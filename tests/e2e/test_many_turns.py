@@ -38,7 +38,7 @@ def test_two_hundred_turns_leak_nothing(tmp_path: Path) -> None:
 
     The census after 40 turns and the one after 200 are the same but for noise.
     """
-    turn = speech.join(speech.say("Hey Jarvis."), speech.silence(0.2), speech.say("Stop!"), speech.silence(1.2))
+    turn = speech.join(speech.say("Hey Jarvis."), speech.silence(0.2), speech.say("Lights!"), speech.silence(1.2))
     sound = speech.join(speech.silence(1.0), *[turn] * TURNS)
     wav, events = speech.write_wav(tmp_path / "many.wav", sound), tmp_path / "events.jsonl"
     arguments = ["run", "--input", str(wav), "--fast", "--output", "none", "--events", str(events), "--quiet"]
