@@ -9,13 +9,13 @@ answered to nobody, and the worker skips it if it has not begun.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 
 import numpy as np
 
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import HeisenbergError, TranscriptionError
-from heisenberg.core.stages import LeaseService, Recognition, Transcript
+from heisenberg.core.stages import LeaseService, Recognition, ServiceLease, Transcript
 from heisenberg.stt.heard import Heard
 from heisenberg.stt.pace import Pace
 from heisenberg.stt.wyoming import Segment, segments, transcribe
@@ -54,20 +54,22 @@ class BufferedRecogniser:
 
     async def transcribe(self, samples: Samples, *, partial: bool = False) -> Transcript:
         """The words in 16 kHz *samples*. Raises TranscriptionError or RunnerError."""
+        async with AsyncExitStack() as stack:
+            service = await self._wait_for_service(stack)
+            try:
+                return await transcribe(
+                    service.url, samples, self._language, timeout_s=self._timeout_s, context={"partial": partial}
+                )
+            except TranscriptionError as exc:
+                if exc.code != "upstream-error":
+                    service.condemn(exc.message)
+                raise
+
+    async def _wait_for_service(self, stack: AsyncExitStack) -> ServiceLease:
+        """Its wait has a bound of its own: who waited long must still notice a recogniser that hangs."""
         try:
-            async with asyncio.timeout(self._timeout_s), self._lease() as service:
-                try:
-                    return await transcribe(
-                        service.url,
-                        samples,
-                        self._language,
-                        timeout_s=self._timeout_s * 0.9,
-                        context={"partial": partial},
-                    )
-                except TranscriptionError as exc:
-                    if exc.code != "upstream-error":
-                        service.condemn(exc.message)
-                    raise
+            async with asyncio.timeout(self._timeout_s):
+                return await stack.enter_async_context(self._lease())
         except TimeoutError as exc:
             raise TranscriptionError(
                 f"No recogniser was free within {self._timeout_s:g} s. See stt.timeout_seconds.", code="stt-timeout"
