@@ -5,8 +5,8 @@ from the microphone as many samples of what was played at that time. It cancels 
 
 Two devices have two clocks, and both deliver in bursts. So the two streams are counted against each other, never
 timed: once a loudspeaker is open, sample after sample is given out for sample after sample that the microphone
-heard, and only if that runs away (a drift of 100 ppm is 6 ms in a minute) the reader moves by one sample with each
-chunk. What arrives too late is replaced by silence and left out when it comes, so that nothing else shifts.
+heard. What arrives too late is replaced by silence and left out when it comes, so that nothing else shifts. Only when
+the clocks have run apart by some hundredths of a second (100 ppm: 6 ms in a minute) they are set again.
 
 How much earlier than its echo a sample comes out: by the latency of both devices, less :attr:`_Device.margin`. It
 must not be negative, and the canceller finds up to half a second by itself.
@@ -23,21 +23,25 @@ from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 KEPT_S = 2.0
 """An audio thread that is later than this loses some of the reference."""
 
-MARGIN_S = 0.02
-"""Of the reference at least so much waits, against callbacks that come late; at most half the device's latency."""
+MARGIN_S = 0.05
+"""So much of the reference should wait, since sound servers ask for theirs in bursts of up to 0.1 s; at most half the
+device's latency. With too little the first replies would find the two clocks still being set."""
 
 LONGEST_LEAD_S = 0.2
 """What a slow device (Bluetooth) says beyond this is held back for so long. Not more: a reference that came after its
 echo would be worth nothing, and some devices say too much."""
 
-WATCHED_CHUNKS = 31
-"""The lowest stock of one second says how the clocks stand: bursts and late readers only ever raise it."""
+SETTLED_CHUNKS = 31
+"""A second without a gap shows that the stock outlasts the bursts of this device."""
 
-STEP_S = 0.04
-"""With so much more than the margin in stock, or with a quarter of it, the reader moves by one sample a chunk."""
+WATCHED_CHUNKS = 250
+"""The lowest stock of eight seconds says how the clocks stand: bursts and late readers only ever raise it."""
 
-JUMP_S = 0.1
-"""With this much more, it moves at once: the microphone lost sound."""
+TOO_MUCH_S = 0.06
+"""With so much more than the margin in stock the clocks have run apart, or the microphone lost sound."""
+
+TOO_OFTEN = 12
+"""So many gaps in eight seconds are no accidents: the loudspeaker's clock is the slower one."""
 
 LONGEST_GAP_S = 0.3
 """A device that is later than this stood still; what it takes then is new, and not late."""
@@ -99,6 +103,8 @@ class _Device:
         held_s = max(0.0, latency_s - LONGEST_LEAD_S)
         self.margin = round((held_s + min(MARGIN_S, max(0.0, latency_s) / 2)) * PIPELINE_RATE_HZ)
         """Samples (16 kHz) that should be in stock when a chunk was given out."""
+        self.buffered = round(latency_s * rate_hz)
+        """Samples that it holds and that are not heard yet."""
 
 
 class _Reader:
@@ -106,17 +112,21 @@ class _Reader:
 
     def __init__(self, device: _Device) -> None:
         self.device = device
-        self._taken = device.ring.written
+        # A device fills its buffer when it is opened; that is heard later, as the margin is.
+        filled = min(device.ring.written, device.buffered)
+        self._taken = device.ring.written - filled
         self._resampler = Resampler(device.rate_hz, PIPELINE_RATE_HZ)
         self._stock: Samples = np.zeros(device.margin, dtype=np.int16)
         self._late = 0
         """Samples that silence stood in for; they are left out when they come."""
-        self._lowest: deque[int] = deque(maxlen=WATCHED_CHUNKS)
-        """What was left in stock after each of the last chunks; negative: missing."""
+        self._stocks: deque[int] = deque(maxlen=WATCHED_CHUNKS)
+        """What was left after each of the last chunks; negative: missing."""
 
     def read(self, count: int) -> Samples:
         self._fetch()
-        self._follow(len(self._stock) - self._late - count)
+        stock = len(self._stock) - self._late - count
+        self._stocks.append(stock)
+        self._follow()
         given, self._stock = self._stock[:count], self._stock[count:]
         missing = count - len(given)
         if missing:
@@ -137,7 +147,7 @@ class _Reader:
 
     def _miss(self, missing: int) -> None:
         """Silence stands in for what is not there yet."""
-        if len(self._lowest) < WATCHED_CHUNKS:
+        if len(self._stocks) <= SETTLED_CHUNKS:
             # It only shows how long this device's bursts are; from now on the reference comes so much later.
             self._begin_anew()
             return
@@ -145,28 +155,17 @@ class _Reader:
         if self._late > LONGEST_GAP_S * PIPELINE_RATE_HZ:
             self._begin_anew()
 
+    def _follow(self) -> None:
+        """Hold the stock near the margin. Seldom, and then at once: each time, the echo has to be found again."""
+        if len(self._stocks) < WATCHED_CHUNKS:
+            return
+        excess = min(self._stocks) - self.device.margin
+        if excess > TOO_MUCH_S * PIPELINE_RATE_HZ:
+            self._stock = self._stock[excess:]
+            self._stocks.clear()
+        elif sum(stock < 0 for stock in self._stocks) > TOO_OFTEN:
+            self._begin_anew()
+
     def _begin_anew(self) -> None:
         self._stock, self._late = np.zeros(self.device.margin // 2, dtype=np.int16), 0
-        self._lowest.clear()
-
-    def _follow(self, stock: int) -> None:
-        """Hold the stock near the margin; *stock* is what will be left of it (negative: missing)."""
-        if stock < 0:
-            return  # A callback that is late says nothing of the clocks.
-        self._lowest.append(stock)
-        if len(self._lowest) < WATCHED_CHUNKS:
-            return
-        excess = min(self._lowest) - self.device.margin
-        if excess > JUMP_S * PIPELINE_RATE_HZ:
-            self._stock = self._stock[excess:]
-            self._lowest.clear()
-        elif excess > STEP_S * PIPELINE_RATE_HZ:
-            self._stock = self._stock[1:]
-            self._note_step(-1)
-        elif excess < -3 * self.device.margin // 4:
-            self._stock = np.concatenate([self._stock[:1], self._stock])
-            self._note_step(1)
-
-    def _note_step(self, samples: int) -> None:
-        """What was seen before counts as if it had been so then: one step is not asked for twice."""
-        self._lowest = deque((stock + samples for stock in self._lowest), maxlen=WATCHED_CHUNKS)
+        self._stocks.clear()

@@ -12,7 +12,7 @@ from heisenberg.core.errors import AudioError
 from tests.unit.audio.tones import pitch, tone
 
 LATENCY_S = 0.1
-MARGIN_SAMPLES = 320
+MARGIN_SAMPLES = 800
 BLOCK_SAMPLES = 320
 
 
