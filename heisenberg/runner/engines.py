@@ -31,7 +31,7 @@ def whisper(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
         sockets: a short folder that only we may enter.
     """
     languages = config.languages if config.language == "auto" else [config.language]
-    options: tuple[str, ...] = ("--device", config.device, "--threads", str(config.threads or _stt_threads()))
+    options: tuple[str, ...] = ("--device", config.device, "--threads", str(config.threads or _speech_threads()))
     options += ("--beam-size", str(config.beam_size), "--languages", ",".join(languages))
     # Silent weights loading: the hub's progress bars would fill the log.
     env = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
@@ -42,7 +42,8 @@ def whisper(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
 
 def piper(name: str, model: Path, config: TtsConfig, sockets: Path) -> NewSpec:
     """Piper as a Wyoming service; *model* is the voice's .onnx file."""
-    return lambda: _worker("piper", name, str(model), ("--speed", str(config.speed)), sockets, {})
+    options = ("--speed", str(config.speed), "--threads", str(_speech_threads()))
+    return lambda: _worker("piper", name, str(model), options, sockets, {})
 
 
 def piper_languages(model: Path) -> frozenset[str]:
@@ -149,6 +150,7 @@ def _llm_threads() -> int:
     return max(1, (os.cpu_count() or 2) // 2)
 
 
-def _stt_threads() -> int:
-    """Half of the cores, at most 4: the language model and the voice need the rest."""
+def _speech_threads() -> int:
+    """Half of the cores, at most 4: the language model needs the rest. Threads that have to wait for it make Whisper
+    and Piper slower than fewer would."""
     return max(1, min(4, (os.cpu_count() or 2) // 2))

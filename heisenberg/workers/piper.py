@@ -5,10 +5,14 @@ Piper and the espeak-ng data in its package are under the GPL; they stay behind 
 and another Wyoming service can take their place by configuration (docs/licences.md).
 """
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import onnxruntime
 from piper import PiperVoice, SynthesisConfig
+from piper.config import PiperConfig
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.event import Event
 from wyoming.info import Attribution, Info, TtsProgram, TtsVoice
@@ -58,13 +62,24 @@ class PiperHandler(ServiceHandler):
             yield chunk.audio_int16_bytes
 
 
+def load(model: str, threads: int) -> PiperVoice:
+    """The voice of the file *model*, on so many threads; Piper's own loader takes all cores and spins on them."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
+    config = PiperConfig.from_dict(json.loads(Path(f"{model}.json").read_text(encoding="utf-8")))
+    return PiperVoice(session=session, config=config)
+
+
 def main() -> None:
     """Load, then serve."""
     prepare()
     parser = arguments("Piper as a Wyoming service.")
     parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    voice = PiperVoice.load(args.model, args.model + ".json")
+    voice = load(args.model, args.threads)
     by = Attribution(name="Heisenberg", url="")
     name = args.name or args.model
     language = voice.config.espeak_voice
