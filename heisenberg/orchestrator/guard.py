@@ -34,6 +34,10 @@ LONGEST_OUTBURST_S = 1.6
 LEAD_S = 0.2
 """So much from before an outburst is searched, too: words begin quietly."""
 
+SETTLE_S = 2.0
+"""An echo canceller needs so long to learn a room once the loudspeaker sounds (docs/decisions/0006); until then what
+it leaves of the echo could be taken for somebody who speaks."""
+
 SPOKEN_OVER_S = 0.35
 """So much more speech than silence is somebody speaking over the reply, not a cough."""
 
@@ -60,11 +64,16 @@ class Guard:
         self._loudness.clear()
         self._usual = 0.0
         self._outburst_s = self._loud_s = self._calm_s = 0.0
+        self._settles_s = 0.0
         self._lead_s = 0.0
         self.speech_s = 0.0
         """How long ago what is being said began, pauses included."""
         self.overheard_s = 0.0
         """How far back an outburst reaches that has just ended, and that may hold a stop word; 0 if none has."""
+
+    def settle(self) -> None:
+        """The loudspeaker begins to sound, and an echo canceller to learn."""
+        self._settles_s = SETTLE_S
 
     @property
     def minds_wake_word(self) -> bool:
@@ -74,7 +83,8 @@ class Guard:
     @property
     def is_spoken_over(self) -> bool:
         """Whether somebody speaks, and speech interrupts."""
-        return self._barge_in >= BargeIn.SPEECH and self._lead_s >= SPOKEN_OVER_S - _ROUNDING
+        may_interrupt = self._barge_in >= BargeIn.SPEECH and self._settles_s <= 0
+        return may_interrupt and self._lead_s >= SPOKEN_OVER_S - _ROUNDING
 
     def hear(self, probability: float, loudness: float) -> None:
         """Advance by one chunk.
@@ -84,6 +94,7 @@ class Guard:
             loudness: 0–1.
         """
         is_speech = probability >= SPEECH_PROBABILITY
+        self._settles_s = max(0.0, self._settles_s - CHUNK_S)
         self._lead_s = max(0.0, self._lead_s + (CHUNK_S if is_speech else -CHUNK_S))
         self.speech_s = self.speech_s + CHUNK_S if self._lead_s > 0 else 0.0
         self.overheard_s = 0.0

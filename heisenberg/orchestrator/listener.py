@@ -87,6 +87,8 @@ class Mode(Enum):
 @dataclass(frozen=True, slots=True)
 class _Enter:
     mode: Mode
+    is_sounding: bool
+    """The loudspeaker begins to sound."""
     known: int
     """The last capture that the sender knew of; a newer one is not given up for an old order."""
 
@@ -165,7 +167,7 @@ class Listener:
 
     def arm(self, known: int) -> None:
         """Listen for the wake word, unless a command after the one numbered *known* is being captured."""
-        self._orders.put(_Enter(Mode.WAKE, known))
+        self._orders.put(_Enter(Mode.WAKE, False, known))
 
     def capture(self, *, no_speech_s: float | None = None, after_reply: bool = False) -> int:
         """Listen for a command without a wake word; the number that its reports will bear.
@@ -182,9 +184,9 @@ class Listener:
         """The *pause*-th pause of a command ends it after *silence_s* seconds; ignored once the user speaks on."""
         self._orders.put(_WaitFor(capture, pause, silence_s))
 
-    def guard(self, known: int) -> None:
-        """The assistant thinks or speaks: notice what may interrupt it. For *known* see :meth:`arm`."""
-        self._orders.put(_Enter(self._on_guard, known))
+    def guard(self, known: int, *, is_sounding: bool = False) -> None:
+        """The assistant thinks, or begins to speak: notice what may interrupt it. For *known* see :meth:`arm`."""
+        self._orders.put(_Enter(self._on_guard, is_sounding, known))
 
     def stop(self) -> None:
         """End the thread and release the source. Waits at most a few seconds."""
@@ -257,9 +259,11 @@ class Listener:
                 case _WaitFor(capture, pause, silence_s):
                     if (capture, pause) == (self._capture, self._pauses) and self._is_pausing:
                         self._ears.endpointer.wait_for(silence_s)
-                case _Enter(mode, known):
+                case _Enter(mode, is_sounding, known):
                     if known >= self._capture:
                         self._enter(mode)
+                    if is_sounding and self._ears.echo is not None:
+                        self._guard.settle()
 
     def _enter(self, mode: Mode) -> None:
         if mode in (Mode.WAKE, Mode.GUARD) and self._mode is not mode:

@@ -369,8 +369,8 @@ class Session:
         state, seconds = self._now.state, self._bounds.of(self._now.state)
         if seconds is not None:
             self._bound = self._loop.call_later(seconds, self._put, states.BoundReached(self._now.turn, state, seconds))
-        if state is State.THINKING:
-            self._guard(self._capture)
+        if self._has_the_word:
+            self._guard(self._capture, is_sounding=state is State.SPEAKING)
         self.emit(StateChanged, state=state.value, previous=previous.value)
 
     async def _perform(self, command: states.Command, before: Assistant) -> None:
@@ -506,9 +506,9 @@ class Session:
         """What the assistant is saying, as far as it is known."""
         return "" if self._work is None else self._work.reply
 
-    def _guard(self, capture: int) -> None:
+    def _guard(self, capture: int, *, is_sounding: bool = False) -> None:
         if self._hearing.listener is not None:
-            self._hearing.listener.guard(capture)
+            self._hearing.listener.guard(capture, is_sounding=is_sounding)
 
     def _wait_for(self, pause: heard.CommandPaused, seconds: float) -> None:
         if self._hearing.listener is not None:

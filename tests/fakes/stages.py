@@ -186,9 +186,9 @@ class FakeListener:
         self.captures += 1
         return self.captures
 
-    def guard(self, known: int) -> None:
+    def guard(self, known: int, *, is_sounding: bool = False) -> None:
         if known >= self.captures:
-            self.orders.append("guard")
+            self.orders.append("guard, sounding" if is_sounding else "guard")
 
     def wait_for(self, capture: int, pause: int, silence_s: float) -> None:
         self.waits.append((capture, pause, silence_s))

@@ -75,7 +75,7 @@ async def test_a_whole_turn_in_its_exact_order() -> None:
         "turn_completed",
     ] == scene.sink.types()
     assert [1] * len(scene.sink.events) == [event.turn for event in scene.sink.events]
-    assert ["start", "guard", "arm", "arm", "stop"] == scene.listener.orders
+    assert ["start", "guard", "guard, sounding", "arm", "arm", "stop"] == scene.listener.orders
     assert ["It is noon.", "Time for lunch."] == scene.words
     assert (1, 0, 0) == (scene.session.tally.completed, scene.session.tally.dropped, scene.session.tally.failed)
 
@@ -184,7 +184,7 @@ async def test_only_the_wake_phrase_listens_again() -> None:
         await scene.sink.until("turn_completed")
 
     assert {1} == {event.turn for event in scene.sink.events}
-    assert ["start", "guard", "capture", "guard", "arm", "arm", "stop"] == scene.listener.orders
+    assert ["start", "guard", "capture", "guard", "guard, sounding", "arm", "arm", "stop"] == scene.listener.orders
     assert [TIME] == [question for question, _, _ in scene.brain.asked]
     assert all(recognition.is_cancelled for recognition in scene.recogniser.opened)
 

@@ -12,7 +12,7 @@ import pytest
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import AudioError, WakewordError
 from heisenberg.core.stages import EndReason
-from heisenberg.orchestrator.guard import LEAD_S, OUTBURST_END_S, SPOKEN_OVER_S, BargeIn
+from heisenberg.orchestrator.guard import LEAD_S, OUTBURST_END_S, SETTLE_S, SPOKEN_OVER_S, BargeIn
 from heisenberg.orchestrator.listener import Ears, Listener
 from heisenberg.orchestrator.reports import (
     CommandBegan,
@@ -477,6 +477,23 @@ def test_a_cough_on_guard_is_no_speech() -> None:
     cough = [*chunks(QUIET, 1), *chunks(SPEECH, SPOKEN_OVER_S / 2), *chunks(QUIET, 1)]
 
     assert [] == on_guard(cough, BargeIn.SPEECH).of(SpokenOver)
+
+
+def test_speech_does_not_interrupt_while_the_echo_canceller_learns() -> None:
+    class Canceller:
+        def process(self, samples: Samples) -> Samples:
+            return samples
+
+        def reset(self) -> None:
+            """Nothing was learned."""
+
+    for lasts_s, interruptions in ((SETTLE_S - 0.2, 0), (SETTLE_S + 1, 1)):
+        scene = Ear([*chunks(SPEECH, lasts_s)], live=True, barge_in=BargeIn.SPEECH)
+        scene.listener._ears.echo = Canceller()
+        scene.listener.guard(0, is_sounding=True)
+        scene.hear()
+
+        assert interruptions == len(scene.of(SpokenOver))
 
 
 def test_an_old_order_does_not_give_up_a_new_command() -> None:
