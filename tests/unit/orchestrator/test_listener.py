@@ -12,6 +12,7 @@ import pytest
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import AudioError, WakewordError
 from heisenberg.core.stages import EndReason
+from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.guard import LEAD_S, OUTBURST_END_S, SETTLE_S, SPOKEN_OVER_S, BargeIn
 from heisenberg.orchestrator.listener import Ears, Listener
 from heisenberg.orchestrator.reports import (
@@ -489,7 +490,7 @@ def test_speech_does_not_interrupt_while_the_echo_canceller_learns() -> None:
 
     for lasts_s, interruptions in ((SETTLE_S - 0.2, 0), (SETTLE_S + 1, 1)):
         scene = Ear([*chunks(SPEECH, lasts_s)], live=True, barge_in=BargeIn.SPEECH)
-        scene.listener._ears.echo = Canceller()
+        scene.listener._ears.echo, scene.listener._ears.background = Canceller(), Background(is_used=False)
         scene.listener.guard(0, is_sounding=True)
         scene.hear()
 
