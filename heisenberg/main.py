@@ -107,7 +107,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
     async with AsyncExitStack() as stack:
         # Whatever can be wrong with files and devices is found before seconds are spent on models.
         drops, service = Drops(), ServiceManager()
-        played = (options.played or PlayedSound()) if config.audio.echo_cancellation else None
+        played = _played(config, options)
         new_ears = functools.partial(_ears, config, options, meters, drops, played)
         ears = None if options.input == "none" and options.source is None else new_ears()
         if ears is not None:
@@ -141,6 +141,22 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
         stack.callback(service.stopping)
         await _serve(session, options, stack)
         return session.tally
+
+
+def _played(config: Config, options: RunOptions) -> PlayedSound | None:
+    """What the loudspeaker plays, where its echo comes back into a microphone and is to be cancelled."""
+    if not config.audio.echo_cancellation or options.played is not None:
+        return options.played if config.audio.echo_cancellation else None
+    are_devices = options.source is None and options.sound_output is None and options.input == "mic"
+    return PlayedSound() if are_devices and (options.output == "speakers" or options.listens) else None
+
+
+def _echo_canceller(played: PlayedSound | None) -> WebrtcEchoCanceller | None:
+    try:
+        return None if played is None else WebrtcEchoCanceller(played)
+    except AudioError as exc:
+        log.warning("It will hardly hear you while it speaks. %s", exc)
+        return None
 
 
 def _recorder(config: Config, drops: Drops) -> TurnRecorder | None:
@@ -316,7 +332,7 @@ def _speakers(config: Config, meters: Meters, tap: PlayedTap | None) -> AudioOut
 
 
 def _ears(config: Config, options: RunOptions, meters: Meters, drops: Drops, played: PlayedSound | None) -> Ears:
-    echo = None if played is None else WebrtcEchoCanceller(played)
+    echo = _echo_canceller(played)
     wakeword, endpointer = MicroWakeWordEngine(config.wakeword), CommandEndpointer(config.vad)
     vad: VadEngine = SileroVad() if config.vad.engine == "silero" else WebrtcVad()
     kept_s = config.vad.max_command_seconds + config.vad.no_speech_seconds + RING_MARGIN_S

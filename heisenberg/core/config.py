@@ -59,7 +59,7 @@ class AudioConfig(Section):
     channels: int = Field(1, ge=1, le=32, description="Microphone channels to open; they are averaged to mono.")
     chunk_size: int = Field(0, ge=0, le=16_384, description="Frames per PortAudio callback; 0 is about 32 ms, which costs least.")
     preroll_seconds: float = Field(0.5, ge=0, le=5, description="Seconds of sound kept from before speech was noticed.")
-    echo_cancellation: bool = Field(False, description="Take the assistant's own voice out of the microphone; for loudspeakers in the same room.")
+    echo_cancellation: bool = Field(True, description="Take the assistant's own voice out of the microphone while it speaks; false for a microphone that does this itself.")
     earcons: list[Literal["wake", "end", "error"]] = Field([], description="Short sounds: wake (it heard the phrase), end (it stops listening), error. A microphone near the loudspeaker hears them; silero knows that they are no speech, webrtc does not.")
 
 
@@ -104,7 +104,7 @@ class VadConfig(Section):
 class TurnConfig(Section):
     """Who may speak when."""
 
-    barge_in: Literal["off", "stop_word", "wake_word", "speech"] = Field("wake_word", description="What interrupts an answer: nothing; a stop word; also the wake word; also any speech (needs audio.echo_cancellation or a headset).")
+    barge_in: Literal["off", "stop_word", "wake_word", "speech"] = Field("wake_word", description="What interrupts an answer: nothing; a stop word; also the wake word; also any speech (with a headset or audio.echo_cancellation).")
     stop_words: list[str] = Field(DEFAULT_STOP_WORDS, description="Phrases that silence the assistant, or end a turn when nothing else is said.")
     followup_seconds: float = Field(0.0, ge=0, le=60, description="How long to listen for another command after an answer, without the wake word; 0 is not at all.")
     resume_seconds: float = Field(2.0, ge=0.5, le=10, description="An interruption by speech without any words in this time was none; the answer goes on.")

@@ -82,7 +82,7 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
         (
             "[zzz]\nmodel = 'x'",
             "config.toml: [zzz] is not a section. There are "
-            "audio, wakeword, vad, stt, llm, visual, tts, osc, runner, models, log.",
+            "audio, wakeword, vad, turn, stt, llm, visual, tts, osc, runner, models, watchdog, debug, log.",
         ),
         (
             "silence_seconds = 1",
@@ -91,7 +91,8 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
         (
             "vad = 1",
             "config.toml: vad is 1; expected a table with the keys engine, start_threshold, end_threshold, "
-            "min_speech_seconds, silence_seconds, max_command_seconds, no_speech_seconds.",
+            "min_speech_seconds, soft_end_seconds, silence_seconds, complete_silence_seconds, "
+            "incomplete_silence_seconds, turn_detector, max_command_seconds, no_speech_seconds.",
         ),
         (
             "[vad]\nstart_threshold = 0.2",
