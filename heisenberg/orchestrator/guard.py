@@ -42,6 +42,10 @@ SPOKEN_OVER_S = 0.35
 """So much more speech than silence is somebody speaking over the reply, not a cough."""
 
 
+LONGEST_LEAD_IN_S = 2.0
+"""What is spoken over a reply is captured from so far back at most."""
+
+
 class BargeIn(IntEnum):
     """What interrupts a reply; each includes those before it."""
 
@@ -96,7 +100,7 @@ class Guard:
         is_speech = probability >= SPEECH_PROBABILITY
         self._settles_s = max(0.0, self._settles_s - CHUNK_S)
         self._lead_s = max(0.0, self._lead_s + (CHUNK_S if is_speech else -CHUNK_S))
-        self.speech_s = self.speech_s + CHUNK_S if self._lead_s > 0 else 0.0
+        self.speech_s = min(self.speech_s + CHUNK_S, LONGEST_LEAD_IN_S) if self._lead_s > 0 else 0.0
         self.overheard_s = 0.0
         if self._barge_in >= BargeIn.STOP_WORD:
             self._follow_outburst(is_speech, loudness)

@@ -7,9 +7,9 @@ whoever runs the program.
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Callable
 
-from heisenberg.core.errors import HeisenbergError
 from heisenberg.orchestrator.listener import Listener
 from heisenberg.orchestrator.reports import ListenerDied, Report
 
@@ -20,6 +20,9 @@ NewListener = Callable[[Callable[[Report], None]], Listener]
 
 HEAL_EVERY_S = 600.0
 """A fault that comes again sooner was not healed."""
+
+LEAVE_BOUND_S = 0.5
+"""So long is waited for the old thread's device to be closed."""
 
 
 class Hearing:
@@ -37,6 +40,7 @@ class Hearing:
         self._generation = 0
         self._healed_at: float | None = None
         self._healing: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     def hear_from(self, new_listener: NewListener) -> None:
         """Listen through what *new_listener* makes."""
@@ -69,6 +73,7 @@ class Hearing:
 
     async def close(self) -> None:
         """End the audio thread."""
+        self._is_closed = True
         if self._healing is not None:
             self._healing.cancel()
             await asyncio.gather(self._healing, return_exceptions=True)
@@ -82,15 +87,42 @@ class Hearing:
     async def _replace(self, new_listener: NewListener, then: Callable[[], None]) -> None:
         old = self.listener
         if old is not None:
-            # Not joined: it may stand still for ever, and it is a daemon.
-            await asyncio.to_thread(old.abandon)
+            await self._leave(old)
         try:
-            self.listener = await asyncio.to_thread(self._make, new_listener)
-        except HeisenbergError as exc:
+            listener = await asyncio.to_thread(self._make_unless_closed, new_listener)
+        except Exception as exc:  # whatever it is, nobody hears any more
+            log.exception("there is no other audio thread")
             self._post(ListenerDied(exc))
             return
-        self.listener.start()
-        then()
+        if listener is not None:
+            self.listener = listener
+            listener.start()
+            then()
+
+    async def _leave(self, old: Listener) -> None:
+        """Give *old* up, for a moment at most: its device may stand still for ever, and its threads are daemons."""
+        is_left = asyncio.Event()
+
+        def leave() -> None:
+            try:
+                old.abandon()
+            except Exception:
+                log.exception("the audio thread could not be given up in good order")
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(is_left.set)
+
+        threading.Thread(target=leave, name="old audio thread", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_BOUND_S):
+                await is_left.wait()
+
+    def _make_unless_closed(self, new_listener: NewListener) -> Listener | None:
+        """On a thread that nobody can cancel: what it opens after the end is closed again."""
+        listener = self._make(new_listener)
+        if self._is_closed:
+            listener.abandon()
+            return None
+        return listener
 
     def _make(self, new_listener: NewListener) -> Listener:
         generation = self._generation

@@ -8,6 +8,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from heisenberg.core.audio import Samples
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.stages import Recogniser, Recognition
 from heisenberg.orchestrator.reports import CommandDone, CommandPaused, CommandResumed, Overheard
@@ -51,10 +54,16 @@ class Interjection:
         self._reply = reply
         self._stop_words = stop_words
         self._is_decided = False
+        self._heard: list[Samples] = []
         self._probe: asyncio.Task[None] | None = None
         self._on_partial: Callable[[str], None] = self._judge_partial
         self._recognition: Recognition | None = recogniser.open(lambda text: self._on_partial(text))
         self._timer = asyncio.get_running_loop().call_later(resume_s, self._no_words_yet)
+
+    def hear(self, samples: Samples) -> None:
+        """More of what is being said."""
+        self._heard.append(samples)
+        self.recognition.feed(samples)
 
     @property
     def recognition(self) -> Recognition:
@@ -91,16 +100,16 @@ class Interjection:
             await self._recognition.cancel()
 
     async def _transcribe(self, report: CommandPaused | CommandDone) -> None:
-        while not await self._has_words(report):
+        while not await self._has_words(report.samples):
             if isinstance(report, CommandDone):
                 self._decide(NoWordsHeard(self.turn))
-            if not isinstance(self.pending, CommandDone) or self.pending is report:
+            if self.pending is None or self.pending is report:
                 return
             report = self.pending  # it came meanwhile
 
-    async def _has_words(self, report: CommandPaused | CommandDone) -> bool:
+    async def _has_words(self, samples: Samples) -> bool:
         try:
-            text = (await self.recognition.finish(report.samples)).text
+            text = (await self.recognition.finish(samples)).text
         except HeisenbergError as exc:
             log.info("what was spoken over the reply was not understood: %s", exc)
             return False
@@ -115,10 +124,17 @@ class Interjection:
             self._decide(WordsHeard(self.turn, is_stop=False))
 
     def _no_words_yet(self) -> None:
-        if self._probe is None or self._probe.done():
-            self._decide(NoWordsHeard(self.turn))
-        else:
+        if self._probe is not None and not self._probe.done():
             self._probe.add_done_callback(lambda probe: self._decide(NoWordsHeard(self.turn)))
+        elif self._heard:
+            self._probe = asyncio.create_task(self._probe_so_far(), name=f"interjection in turn {self.turn}")
+        else:
+            self._decide(NoWordsHeard(self.turn))
+
+    async def _probe_so_far(self) -> None:
+        """Somebody speaks on and on, and there are no guesses at it."""
+        if not await self._has_words(np.concatenate(self._heard)):
+            self._decide(NoWordsHeard(self.turn))
 
     def _decide(self, message: WordsHeard | NoWordsHeard) -> None:
         if not self._is_decided:

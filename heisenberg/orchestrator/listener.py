@@ -267,8 +267,10 @@ class Listener:
 
     def _enter(self, mode: Mode) -> None:
         if mode in (Mode.WAKE, Mode.GUARD) and self._mode is not mode:
-            self._ears.wakeword.reset()
-            self._probabilities.clear()
+            was_fed = self._mode is Mode.WAKE or (self._mode is Mode.GUARD and self._guard.minds_wake_word)
+            if not was_fed:
+                self._ears.wakeword.reset()
+                self._probabilities.clear()
             self._guard.reset()
             if mode is Mode.WAKE:
                 self._ears.vad.reset()

@@ -111,6 +111,11 @@ class InputEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class NoMoreQuestions:
+    """Nothing more will be typed; not of the audio thread, but to the same end."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerDied:
     """A fault in the audio thread; nothing is heard any more."""
 
@@ -118,4 +123,14 @@ class ListenerDied:
 
 
 CommandReport = CommandBegan | CommandHeard | CommandPaused | CommandResumed | CommandDone
-Report = WakeHeard | SpokenOver | Overheard | CommandReport | InputGone | InputBack | InputEnded | ListenerDied
+Report = (
+    WakeHeard
+    | SpokenOver
+    | Overheard
+    | CommandReport
+    | InputGone
+    | InputBack
+    | InputEnded
+    | NoMoreQuestions
+    | ListenerDied
+)

@@ -108,6 +108,7 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._bound: asyncio.TimerHandle | None = None
         self._input_ended = False
+        self._is_ending = False
         self._failure: HeisenbergError | None = None
         self.tally = Tally()
 
@@ -135,10 +136,11 @@ class Session:
 
     def end_input(self) -> None:
         """No more questions come; the session ends after the current turn."""
-        self._put(heard.InputEnded())
+        self._put(heard.NoMoreQuestions())
 
     def end(self) -> None:
         """End in good order: drop the current turn, take no more input."""
+        self._is_ending = True
         self._questions.clear()
         self.end_input()
         self.stop_turn()
@@ -215,6 +217,8 @@ class Session:
             return True
         if self._now.state is not State.IDLE:
             return False
+        if self._is_ending:
+            return True
         if self._once and self.tally.turns > 0:
             return True
         return self._input_ended and self._inbox.empty() and not self._questions
@@ -254,6 +258,10 @@ class Session:
                 self.emit(InputRestored)
             case heard.InputEnded():
                 self._input_ended = True
+                if self._now.state is State.LISTENING:  # nobody is left who could end the command
+                    self._put(states.CommandOver(EndReason.END_OF_INPUT, has_speech=False))
+            case heard.NoMoreQuestions():
+                self._input_ended = True
             case heard.ListenerDied(error):
                 await self._heal(error)
             case states.Transcribed() if self._work is not None and self._is_awaited(item):
@@ -269,7 +277,7 @@ class Session:
     async def _hear_wake_word(self, wake: heard.WakeHeard) -> None:
         if self._has_the_word and says(self._reply(), wake.name):
             log.info("the assistant said its own wake word")
-            self._guard(wake.capture)
+            self._arm_or_guard(wake.capture)
             return
         if self._now.state is State.LISTENING:
             return  # too late: a command is being captured already
@@ -292,7 +300,7 @@ class Session:
         interjection = self._interjection
         if interjection is not None and report.capture == interjection.capture:
             if isinstance(report, heard.CommandHeard):
-                interjection.recognition.feed(report.samples)
+                interjection.hear(report.samples)
             elif not isinstance(report, heard.CommandBegan):
                 interjection.take(report)
         elif self._work is not None and report.capture == self._capture and self._now.state is State.LISTENING:
@@ -340,6 +348,8 @@ class Session:
     def _hear_again(self) -> None:
         """Another audio thread listens; it counts its captures anew."""
         self._capture = 0
+        if self._now.state is State.LISTENING:
+            self._put(states.CommandOver(EndReason.INPUT_LOST, has_speech=False))
         self.emit(InputRestored)
         if self._has_the_word:
             self._guard(0)
@@ -443,12 +453,15 @@ class Session:
         if recognition is not None:
             self.emit(SpeechStarted)
         if pending is not None:
-            self._put(pending)
+            await self._hear_command(pending)
 
     async def _listen(self, work: TurnWork, *, is_followup: bool) -> None:
         """Wait for the command once more, or for the next one."""
         if not is_followup:
             await work.reopen()
+            if self._interjection is not None:
+                await self._end_interjection()
+                await work.go_on()
         if self._input_ended or self._hearing.listener is None:
             self._put(states.CommandOver(EndReason.END_OF_INPUT, has_speech=False))
         elif is_followup:
@@ -516,9 +529,12 @@ class Session:
 
     def _arm_or_guard(self, capture: int) -> None:
         """What began as *capture* is not wanted."""
+        if self._now.state is State.LISTENING:
+            return  # another command is being waited for, and its order is on the way
+        self._capture = max(capture, self._capture)
         listener = self._hearing.listener
         if listener is not None:
-            (listener.guard if self._has_the_word else listener.arm)(max(capture, self._capture))
+            (listener.guard if self._has_the_word else listener.arm)(self._capture)
 
     async def _end_interjection(self) -> None:
         interjection, self._interjection = self._interjection, None

@@ -403,7 +403,7 @@ def _command_over(now: Assistant, over: CommandOver) -> Step:
 def _understood(now: Assistant, heard: Transcribed) -> Step:
     """The command is over and its words are known."""
     if heard.is_wake_only and not now.has_listened_again:
-        again = replace(now, state=State.LISTENING, has_listened_again=True, reason="")
+        again = replace(now, state=State.LISTENING, has_listened_again=True, reason="", is_spoken_over=False)
         return _attempt(again, Listen())
     if not heard.text:
         return _end(now, Drop("stt_empty"))

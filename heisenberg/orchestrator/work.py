@@ -133,6 +133,7 @@ class TurnWork:
         self._has_sounded = False
         self._has_fallen_silent = False
         self._is_held = False
+        self._has_told_pause = False
         self._underruns_before = 0
 
     @property
@@ -167,7 +168,7 @@ class TurnWork:
             return
         text = self._without_wake_phrase(transcript.text, is_expected=command.has_wake_phrase)
         self._understand(command, transcript, text, self._clock() - began)
-        is_wake_only = not text and command.has_wake_phrase
+        is_wake_only = not text and (command.has_wake_phrase or bool(transcript.text.strip()))
         self._post(Transcribed(self.turn, attempt, text, is_wake_only, is_stop(text, self._stages.stop_words)))
 
     def drop_draft(self) -> None:
@@ -210,7 +211,7 @@ class TurnWork:
             await performance.end()
             spoken = await self._finish_speaking(speaking)
         except BaseException:
-            await self._end_speaking(speaking)
+            await self._end_speaking(speaking, performance)
             raise
         if failure is not None:
             self._failed(attempt, Stage.LLM, failure)
@@ -245,20 +246,22 @@ class TurnWork:
         self._is_held = True
         with contextlib.suppress(HeisenbergError):
             await self._stages.output.pause()
-        if self._has_sounded:
+        if self._has_sounded and not self._has_told_pause:
+            self._has_told_pause = True
             self._gate.pass_on(events.SpeakingPaused)
 
     async def go_on(self) -> None:
         """It was nothing: go on where the reply stopped."""
         self._is_held = False
-        if self._has_sounded:
+        if self._has_told_pause:
+            self._has_told_pause = False
             self._gate.pass_on(events.SpeakingResumed)
         with contextlib.suppress(HeisenbergError):
             await self._stages.output.resume()
 
     async def fall_silent(self) -> None:
         """At once: nothing more is heard of this turn. The history keeps what was."""
-        if self._has_fallen_silent:
+        if self._has_fallen_silent and not self._is_held:
             return
         self._has_fallen_silent = True
         if self._performance is not None:
@@ -375,14 +378,17 @@ class TurnWork:
             if not speaking.cancelled() or asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
             await self._silence()
+            if self._is_held:
+                await self.hold()
             return None
         if self._has_sounded:
             self._tell_finished(played_s, interrupted=False)
         return None
 
-    async def _end_speaking(self, speaking: asyncio.Task[float]) -> None:
+    async def _end_speaking(self, speaking: asyncio.Task[float], performance: Performance) -> None:
         speaking.cancel()
-        await self.fall_silent()
+        if self._performance is performance:
+            await self.fall_silent()
         await asyncio.gather(speaking, return_exceptions=True)
 
     async def _let_finish(self) -> None:

@@ -333,19 +333,24 @@ class FakeOutput:
         self.heard.set()
         self.stops = 0
         self.error: Exception | None = None
-        self.is_paused = False
         self.underruns = 0
+        self._may_play = asyncio.Event()
+        self._may_play.set()
         self._since = 0.0
 
     @property
     def played_seconds(self) -> float:
         return self._since
 
+    @property
+    def is_paused(self) -> bool:
+        return not self._may_play.is_set()
+
     async def pause(self) -> None:
-        self.is_paused = True
+        self._may_play.clear()
 
     async def resume(self) -> None:
-        self.is_paused = False
+        self._may_play.set()
 
     async def play(self, chunk: AudioChunk) -> None:
         if self.error is not None:
@@ -355,12 +360,13 @@ class FakeOutput:
 
     async def drain(self) -> float:
         await self.heard.wait()
+        await self._may_play.wait()
         played, self._since = self._since, 0.0
         return played
 
     async def stop(self) -> float:
         self.stops += 1
-        self.is_paused = False
+        self._may_play.set()
         played, self._since = self._since, 0.0
         return played
 
