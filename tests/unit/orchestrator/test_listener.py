@@ -11,7 +11,7 @@ import pytest
 
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import AudioError, WakewordError
-from heisenberg.core.stages import EndReason
+from heisenberg.core.stages import EndReason, Wake
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.guard import LEAD_S, OUTBURST_END_S, SETTLE_S, SPOKEN_OVER_S, BargeIn
 from heisenberg.orchestrator.listener import Ears, Listener
@@ -524,3 +524,27 @@ def test_progress_is_expected_while_a_device_delivers_and_only_then() -> None:
     assert 0 == first
     assert seen[0] is None
     assert scene.listener.progress is None
+
+
+def test_a_wake_phrase_that_is_spoken_across_the_end_of_a_turn_is_heard() -> None:
+    """Given an engine that needs the whole phrase and forgets at a reset, when the order to arm comes in its middle."""
+
+    class ThreeChunks(FakeWakeword):
+        """Wakes at the third WAKE chunk in a row."""
+
+        in_a_row = 0
+
+        def process(self, samples: Samples) -> Wake | None:
+            self.in_a_row = self.in_a_row + 1 if samples[0] == WAKE else 0
+            return super().process(samples) if self.in_a_row == 3 else None
+
+        def reset(self) -> None:
+            super().reset()
+            self.in_a_row = 0
+
+    phrase: Script = [*chunks(WAKE), lambda: scene.listener.arm(0), *chunks(WAKE, 2 * CHUNK_S)]
+    script = [lambda: scene.listener.guard(0), *chunks(QUIET, 0.5), *phrase, *chunks(QUIET, 0.5)]
+    scene = Ear(script, live=True, wakeword=ThreeChunks())
+    scene.hear()
+
+    assert 1 == len(scene.of(WakeHeard))
