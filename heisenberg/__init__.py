@@ -9,11 +9,12 @@ vad/           is this speech, and has the command ended?
 stt/           speech to text: clients of a recogniser that runs in a child process
 llm/           the brain: prompts, streamed JSON, sentences and visuals while they grow
 tts/           text to speech: clients of a voice that runs in a child process
-sinks/         where results go: OSC, speech, the console, JSON lines
-orchestrator/  the turn: a pure state machine, and the asynchronous session around it
+sinks/         where results go: OSC, speech, the console, JSON lines, pictures, recordings
+orchestrator/  the turn: a pure state machine, the asynchronous session around it, the audio thread, the watchdog
 workers/       programs that run inside a child process, one per model family
 runner/        models on disk (catalog), child processes (supervisor) and who may use them (lanes)
-main.py        the composition root; the only file that knows concrete classes
+models.py      which engine each stage uses, and the processes that run them
+main.py        the composition root: puts a session together from all of these
 cli.py         commands; parses and prints, decides nothing
 """
 

@@ -182,6 +182,8 @@ def _models(config: Config) -> Iterator[Finding]:
         yield _model(store, "language model", "llm", "llm.model", config.llm.model)
     if config.tts.engine == "piper":
         yield _model(store, "voice", "tts", "tts.voice", config.tts.voice)
+    if config.vad.turn_detector == "smart_turn":
+        yield _model(store, "turn detector", "turn", "vad.turn_detector", "smart-turn")
 
 
 def _model(store: Store, role: str, kind: Kind, key: str, name: str) -> Finding:

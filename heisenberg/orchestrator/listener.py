@@ -6,7 +6,7 @@ samples, never the clock. It reports to the session with one call per *event*; t
 number, which its reports bear: a report of an earlier one means nothing.
 
 While the assistant thinks and speaks it is on *guard* (``guard.py``) for what may interrupt. That needs a live source;
-a file waits until the answer is over, so that no word of it is missed.
+a file that is read as fast as can be waits until the answer is over, so that no word of it is missed.
 """
 
 import itertools

@@ -237,6 +237,13 @@ async def test_a_model_that_is_missing_can_be_pulled(tmp_path: Path) -> None:
     assert ("failed", "Run heisenberg models pull whisper-tiny.en.") == (found.status, found.remedy)
 
 
+async def test_a_turn_detector_that_is_asked_for_is_looked_for(tmp_path: Path) -> None:
+    wanted = config(models={"folder": str(tmp_path)}, vad={"turn_detector": "smart_turn"})
+    found = await find("turn detector", wanted)
+
+    assert ("failed", "Run heisenberg models pull smart-turn.") == (found.status, found.remedy)
+
+
 @pytest.mark.parametrize("name", [f"{NOWHERE}.gguf", "whisper-base"])
 async def test_what_cannot_be_pulled_is_to_be_corrected(name: str, tmp_path: Path) -> None:
     """A path that is not there, and a model of another kind."""
