@@ -14,7 +14,8 @@ LONG = (
     "Far away a ship passes slowly. Its lights move like small stars. The waves come and go all night long."
 )
 
-QUIET_ECHO = Acoustics(level_db=-12.0)
+QUIET_ECHO = Acoustics(level_db=-20.0)
+"""So that words at any moment of the reply are heard; how often they are in louder rooms, decision 6 has measured."""
 
 
 async def dropped(room: Conversation, reason: str) -> TurnDropped:
@@ -30,13 +31,13 @@ async def test_a_stop_over_the_reply_silences_it() -> None:
     async with conversation(QUIET_ECHO) as room:
         room.will_answer(LONG)
         await room.ask()
-        await room.pass_time(1.5)
+        await room.pass_time(3.0)
         room.say(said)
         stopped = await dropped(room, "stopped")
         finished = await room.told.until("speaking_finished")
 
         assert finished.interrupted
-        assert finished.played_seconds < 5.0
+        assert finished.played_seconds < 7.0
         assert room.room.loudspeaker.waiting_s == 0.0
         assert 1 == stopped.turn
 
@@ -46,7 +47,7 @@ async def test_the_wake_word_over_the_reply_asks_the_next_question() -> None:
     async with conversation(QUIET_ECHO) as room:
         room.will_answer(LONG)
         await room.ask()
-        await room.pass_time(1.5)
+        await room.pass_time(3.0)
         room.say(said)
         await dropped(room, "interrupted")
         room.will_answer("The moon is small.")
@@ -144,7 +145,7 @@ async def test_a_tenth_of_a_second_after_the_wake_word_the_reply_is_silent() -> 
     async with conversation(QUIET_ECHO) as room:
         room.will_answer(LONG)
         await room.ask()
-        await room.pass_time(1.5)
+        await room.pass_time(3.0)
         room.say(said)
         await room.told.until("wakeword_detected", 2)
         await room.pass_time(0.1)
