@@ -42,8 +42,7 @@ async def outcome(room: Conversation, turn: int = 1) -> str:
     return getattr(ends[0], "reason", ends[0].type)
 
 
-@pytest.mark.parametrize("word", ["Lights!", "Yes.", "Tomorrow?"])
-@pytest.mark.parametrize("pause_s", [0.25, 0.8], ids=str)
+@pytest.mark.parametrize(("word", "pause_s"), [("Lights!", 0.25), ("Yes.", 0.8)])
 async def test_a_one_word_command_is_heard(word: str, pause_s: float) -> None:
     said = after_the_wake_word(speech.say(word), pause_s)
     async with conversation() as room:
@@ -75,7 +74,7 @@ async def test_a_command_in_the_first_second_of_the_program_is_heard() -> None:
         assert "turn_completed" == await outcome(room)
 
 
-@pytest.mark.parametrize("kind", ["music", "white", "typing", "babble"])
+@pytest.mark.parametrize("kind", ["music", "white", "babble"])
 async def test_noise_does_not_hold_a_turn_open(kind: str) -> None:
     """The room is loud from the wake word on, as loud as the user, for longer than the longest command."""
     talk = [
@@ -158,7 +157,7 @@ async def test_a_microphone_unplugged_in_mid_speech_ends_the_turn_and_comes_back
 async def test_a_turn_after_a_turn_after_a_turn() -> None:
     """Works once, then never again: the commonest of all."""
     async with conversation() as room:
-        for _ in range(3):
+        for _ in range(2):
             room.will_answer("Noon.")
             await room.ask()
             await room.still_works()
