@@ -43,9 +43,16 @@ def test_a_question_to_the_microphone_is_answered_by_the_loudspeaker(tmp_path: P
 def test_a_stop_over_the_reply_is_obeyed_by_the_loudspeaker(tmp_path: Path) -> None:
     """Given "Stop!" in the middle of a reply: it ends there, and the next question is answered."""
     skip_if_missing()
-    question = speech.join(speech.say("Hey Jarvis, tell me about the ocean at night."), speech.silence(1.0))
+    question = speech.join(speech.say("Hey Jarvis, tell me a long story about the sea."), speech.silence(1.0))
     ask = speech.write_wav(tmp_path / "question.wav", question)
-    stop = speech.write_wav(tmp_path / "stop.wav", speech.join(speech.say("Stop!"), speech.silence(1.0)))
+    insisting = (
+        speech.silence(1.5),
+        speech.say("Stop!"),
+        speech.silence(0.8),
+        speech.say("Stop!"),
+        speech.silence(1.0),
+    )
+    stop = speech.write_wav(tmp_path / "stop.wav", speech.join(*insisting))
     events, reply = tmp_path / "events.jsonl", tmp_path / "reply.wav"
 
     def happened(kind: str, times: int = 1) -> bool:
@@ -60,6 +67,10 @@ def test_a_stop_over_the_reply_is_obeyed_by_the_loudspeaker(tmp_path: Path) -> N
             'osc.targets=["127.0.0.1:9"]',
             "--set",
             "llm.max_tokens=200",
+            "--set",
+            "audio.echo_cancellation=false",  # no sound comes back through these wires
+            "--set",
+            "llm.seed=1",
         ]
         arguments += ["--set", "audio.input_device=virtual_microphone", "--set", "audio.output_device=virtual_speakers"]
         with running(*arguments, environment=pulse.env) as process, pulse.recording(reply):
