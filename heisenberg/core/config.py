@@ -59,7 +59,7 @@ class AudioConfig(Section):
     channels: int = Field(1, ge=1, le=32, description="Microphone channels to open; they are averaged to mono.")
     chunk_size: int = Field(0, ge=0, le=16_384, description="Frames per PortAudio callback; 0 is about 32 ms, which costs least.")
     preroll_seconds: float = Field(0.5, ge=0, le=5, description="Seconds of sound kept from before speech was noticed.")
-    echo_cancellation: bool = Field(True, description="Take the assistant's own voice out of the microphone while it speaks; false for a microphone that does this itself.")
+    echo_cancellation: bool = Field(True, description="Take the assistant's own voice out of the microphone while it speaks; false for a headset, or a microphone that does this itself.")
     earcons: list[Literal["wake", "end", "error"]] = Field([], description="Short sounds: wake (it heard the phrase), end (it stops listening), error. A microphone near the loudspeaker hears them; silero knows that they are no speech, webrtc does not.")
 
 
