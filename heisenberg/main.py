@@ -145,8 +145,10 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
 
 def _played(config: Config, options: RunOptions) -> PlayedSound | None:
     """What the loudspeaker plays, where its echo comes back into a microphone and is to be cancelled."""
-    if not config.audio.echo_cancellation or options.played is not None:
-        return options.played if config.audio.echo_cancellation else None
+    if not config.audio.echo_cancellation:
+        return None
+    if options.played is not None:
+        return options.played
     are_devices = options.source is None and options.sound_output is None and options.input == "mic"
     return PlayedSound() if are_devices and (options.output == "speakers" or options.listens) else None
 

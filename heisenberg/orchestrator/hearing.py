@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from heisenberg.orchestrator.ending import end
 from heisenberg.orchestrator.listener import Listener
 from heisenberg.orchestrator.reports import ListenerDied, Report
 
@@ -74,9 +75,7 @@ class Hearing:
     async def close(self) -> None:
         """End the audio thread."""
         self._is_closed = True
-        if self._healing is not None:
-            self._healing.cancel()
-            await asyncio.gather(self._healing, return_exceptions=True)
+        await end(self._healing)
         if self.listener is not None:
             await asyncio.to_thread(self.listener.stop)
 

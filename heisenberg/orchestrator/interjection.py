@@ -13,6 +13,7 @@ import numpy as np
 from heisenberg.core.audio import Samples
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.stages import Recogniser, Recognition
+from heisenberg.orchestrator.ending import end
 from heisenberg.orchestrator.reports import CommandDone, CommandPaused, CommandResumed, Overheard
 from heisenberg.orchestrator.states import Message, NoWordsHeard, StopHeard, WordsHeard
 from heisenberg.orchestrator.stop_words import has_words, holds_stop, is_stop
@@ -93,9 +94,7 @@ class Interjection:
         """Forget it."""
         self._is_decided = True
         self._timer.cancel()
-        if self._probe is not None:
-            self._probe.cancel()
-            await asyncio.gather(self._probe, return_exceptions=True)
+        await end(self._probe)
         if self._recognition is not None:
             await self._recognition.cancel()
 
@@ -162,9 +161,7 @@ class StopSpotter:
     async def close(self) -> None:
         """Look no further."""
         look, self._look = self._look, None
-        if look is not None:
-            look.cancel()
-            await asyncio.gather(look, return_exceptions=True)
+        await end(look)
 
     async def _search(self, turn: int, overheard: Overheard, reply: Reply) -> None:
         recognition = self._recogniser.open(lambda text: None)

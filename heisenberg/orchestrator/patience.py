@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from heisenberg.core.audio import Samples
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.stages import TurnDetector
+from heisenberg.orchestrator.ending import end
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +67,7 @@ class Patience:
     async def close(self) -> None:
         """The pause is over."""
         listening, self._listening = self._listening, None
-        if listening is not None:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+        await end(listening)
 
     async def _listen(self, detector: TurnDetector, command: Samples) -> None:
         try:

@@ -28,6 +28,7 @@ from heisenberg.core.stages import (
     Transcript,
     VisualField,
 )
+from heisenberg.orchestrator.ending import end
 from heisenberg.orchestrator.gate import Emit, Gate
 from heisenberg.orchestrator.history import History
 from heisenberg.orchestrator.latency import LatencyWatch
@@ -279,9 +280,7 @@ class TurnWork:
     async def close(self) -> None:
         """Forget the recognition and the preparation, if there are any."""
         preparing, self._preparing = self._preparing, None
-        if preparing is not None:
-            preparing.cancel()
-            await asyncio.gather(preparing, return_exceptions=True)
+        await end(preparing)
         if self._recognition is not None:
             await self._recognition.cancel()
             self._recognition = None
