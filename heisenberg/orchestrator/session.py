@@ -36,6 +36,7 @@ from heisenberg.core.events import (
 from heisenberg.core.stages import EndReason, Recorder, Sink
 from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator import states
+from heisenberg.orchestrator.ending import end
 from heisenberg.orchestrator.hearing import Hearing, NewListener
 from heisenberg.orchestrator.interjection import Interjection, StopSpotter
 from heisenberg.orchestrator.manners import Bounds, Manners, Tally
@@ -51,8 +52,6 @@ INBOX_SIZE = 512
 
 MAX_QUESTIONS = 32
 """Typed questions that may wait."""
-
-CANCEL_BOUND_S = 3.0
 
 Item = heard.Report | Message
 """What the inbox holds."""
@@ -505,9 +504,7 @@ class Session:
 
     async def _cancel_task(self) -> None:
         task, self._task = self._task, None
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=CANCEL_BOUND_S)
+        await end(task)
 
     # ── who has the word ─────────────────────────────────────────────────────────────────────────
 

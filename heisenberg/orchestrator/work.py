@@ -8,9 +8,9 @@ affair. Until :meth:`TurnWork.commit` nothing of it is told or heard.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from heisenberg.core import events
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
@@ -39,8 +39,14 @@ from heisenberg.orchestrator.wake_phrase import without_wake_phrase
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 APOLOGIES = {"en": "Sorry, something went wrong.", "fr": "Désolé, quelque chose n'a pas marché."}
 APOLOGY_BOUND_S = 12.0
+
+OUTPUT_BOUND_S = 1.5
+"""A device that obeys later than this does so without us. Less than ``watchdog.stall_seconds``,
+since the session waits here while its inbox fills."""
 
 CUT_SHORT = "…"
 """Ends what the history keeps of an answer that was interrupted."""
@@ -245,8 +251,7 @@ class TurnWork:
     async def hold(self) -> None:
         """Somebody speaks over the reply: wait where it is."""
         self._is_held = True
-        with contextlib.suppress(HeisenbergError):
-            await self._stages.output.pause()
+        await _soon(self._stages.output.pause())
         if self._has_sounded and not self._has_told_pause:
             self._has_told_pause = True
             self._gate.pass_on(events.SpeakingPaused)
@@ -257,8 +262,7 @@ class TurnWork:
         if self._has_told_pause:
             self._has_told_pause = False
             self._gate.pass_on(events.SpeakingResumed)
-        with contextlib.suppress(HeisenbergError):
-            await self._stages.output.resume()
+        await _soon(self._stages.output.resume())
 
     async def fall_silent(self) -> None:
         """At once: nothing more is heard of this turn. The history keeps what was."""
@@ -408,9 +412,19 @@ class TurnWork:
 
     async def _silence(self) -> float:
         """Stop the output; seconds it had played."""
-        with contextlib.suppress(HeisenbergError):
-            return await self._stages.output.stop()
-        return 0.0
+        return await _soon(self._stages.output.stop()) or 0.0
 
     def _failed(self, attempt: int, stage: Stage, error: HeisenbergError) -> None:
         self._post(StageFailed(self.turn, attempt, stage, error.code, error.message))
+
+
+async def _soon(order: Coroutine[Any, Any, T]) -> T | None:
+    """What the output answers to *order*; None if it fails or takes too long, which is no reason to wait for it."""
+    try:
+        async with asyncio.timeout(OUTPUT_BOUND_S):
+            return await order
+    except HeisenbergError as exc:
+        log.debug("the output does not obey: %s", exc)
+    except TimeoutError:
+        log.warning("the output did not answer within %g s", OUTPUT_BOUND_S)
+    return None

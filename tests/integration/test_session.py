@@ -763,6 +763,33 @@ async def test_a_flood_of_reports_is_dropped_not_kept() -> None:
     assert [("inbox", 2000 - INBOX_SIZE)] == [(event.where, event.count) for event in scene.of("items_dropped")]
 
 
+@in_virtual_time
+async def test_an_output_that_does_not_answer_holds_nobody_up() -> None:
+    """Given a sound system that hangs when it is told to be silent, the wake word still begins the next turn."""
+    scene = Scene()
+    scene.brain.enqueue(*reply(NOON))
+    scene.output.heard.clear()
+
+    async def hang() -> float:
+        await asyncio.sleep(600)
+        return 0.0
+
+    async with scene.running():
+        scene.say(TIME)
+        await scene.until("state_changed:speaking")
+        stop, scene.output.stop = scene.output.stop, hang  # type: ignore[method-assign]
+        began = asyncio.get_running_loop().time()
+        scene.wake()
+        await scene.until("state_changed:listening", times=2)
+        waited_s = asyncio.get_running_loop().time() - began
+        scene.output.stop = stop  # type: ignore[method-assign]
+        scene.output.heard.set()
+        scene.session.stop_turn()
+        await scene.until("turn_dropped", times=2)
+
+    assert waited_s < 5
+
+
 def a_long_reply() -> list[Thought]:
     """For a reader who counts."""
     return reply(" ".join(f"Sentence {number}." for number in range(100)))
