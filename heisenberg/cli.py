@@ -22,6 +22,7 @@ from heisenberg.commands import (
     replay,
     run,
     say,
+    serve,
     transcribe,
 )
 
@@ -33,7 +34,7 @@ first steps:
   heisenberg doctor                  check this machine, with a remedy for each fault
 """
 
-COMMANDS = (run, demo, ask, say, transcribe, models, osc, devices, doctor, bench, replay, config)
+COMMANDS = (run, serve, demo, ask, say, transcribe, models, osc, devices, doctor, bench, replay, config)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -15,7 +15,9 @@ from heisenberg.core.errors import ModelNotFound
 from heisenberg.core.stages import ServiceLease, Voice
 from heisenberg.llm.brain import SchemaBrain
 from heisenberg.runner import engines
+from heisenberg.runner.catalog.index import Catalog
 from heisenberg.runner.catalog.store import Store
+from heisenberg.runner.fleet import Fleet
 from heisenberg.runner.lanes import Lane
 from heisenberg.runner.pool import Pool
 from heisenberg.runner.supervisor.sweep import Ledger
@@ -56,6 +58,7 @@ class Runner:
         self._sockets = self._ledger.new_sockets_folder()
         self.store = Store(config.models.folder)
         self.pool = Pool(config.runner, self._ledger, _log_worker)
+        self.fleet = Fleet(config, Catalog(config, self.store), self.pool, self._sockets)
         self._warned: set[str] = set()
 
     async def __aenter__(self) -> "Runner":

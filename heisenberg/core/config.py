@@ -234,19 +234,100 @@ class OscConfig(Section):
     heartbeat_seconds: float = Field(1.0, ge=0.1, le=60, description="Seconds between heartbeats and snapshots.")
 
 
-class RunnerConfig(Section):
-    """The child processes that run models."""
+Parameter = bool | int | float | str | list[str]
+"""The value of a llama-server option: ``false`` and ``""`` drop it, ``true`` is the bare flag."""
 
-    start_timeout_seconds: float = Field(120.0, ge=1, le=3600, description="Longest wait for a model to become ready.")
+Parameters = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")], Parameter]
+"""llama-server options by their long names without the dashes: ``{ ctx-size = 8192, flash-attn = "on" }``."""
+
+ModelKind = Literal["llm", "embedding", "stt", "tts"]
+"""What a model of the catalog is for."""
+
+
+class RuntimeConfig(Section):
+    """A program that runs GGUF models."""
+
+    path: str = Field("", description='A llama-server program; "" looks on the PATH, then uses the embedded one.')
+    embedded: bool = Field(False, description="Use the embedded server, even where a llama-server is installed.")
+    args: list[str] = Field([], description="Arguments for every model that it runs.")
+    supports_tools: bool = Field(True, description="false takes tools out of requests, for builds that fail on them (ik_llama).")
+
+
+class RunnerConfig(Section):
+    """The models of this machine, and the child processes that run them."""
+
+    start_timeout_seconds: float = Field(120.0, ge=1, le=3600, description="A model that is loading and gives no sign of life for so long has failed.")
     stop_grace_seconds: float = Field(3.0, ge=0.1, le=60, description="Time between asking a process to end and killing it.")
     breaker_failures: int = Field(5, ge=1, le=100, description="Failures in a row after which a model is given a rest.")
+    max_loaded: int = Field(4, ge=0, le=100, description="Models in memory at once, speech included; the one idle for longest makes room. 0 is no limit.")
+    ttl_seconds: float = Field(300.0, ge=-1, le=31_536_000, description="A model that nobody used for so long is unloaded; -1 keeps it. Clients may ask for another time (keep_alive, ttl).")
+    wait_seconds: float = Field(600.0, ge=1, le=86_400, description="Longest wait of a request for its model.")
+    parallel: int = Field(2, ge=1, le=64, description="Requests that a language model answers at once for API clients; the assistant has a place of its own.")
+    runtime: str = Field("", description='Which of runner.runtimes runs models that name none; "" is a llama-server on the PATH, else the embedded one.')
+    runtimes: dict[str, RuntimeConfig] = Field({}, description="Programs that run GGUF models, by name.")
+    defaults: Parameters = Field({}, description="llama-server options for every model; those of models.catalog win.")
+    discovery: list[str] = Field([], description="More folders in which GGUF files, Whisper folders and Piper voices are found, with their subfolders.")
+    allow_unsafe_args: bool = Field(False, description="Allow llama-server options that read or write files, fetch from the network or run programs.")
+
+    @model_validator(mode="after")
+    def _has_its_runtime(self) -> "RunnerConfig":
+        if self.runtime and self.runtime not in self.runtimes:
+            raise ValueError(f'runner.runtime is "{self.runtime}", which is not in runner.runtimes')
+        return self
+
+
+class CatalogConfig(Section):
+    """One model of the catalog: for what discovery cannot know."""
+
+    kind: ModelKind = Field("llm", description="llm, embedding, stt or tts.")
+    path: str = Field("", description="An installed model, or the path of its file or folder.")
+    urls: list[str] = Field([], description="OpenAI-compatible servers that have it (http://host:port), in order of preference; nothing is started here.")
+    remote_name: str = Field("", description='What those servers call it; "" is the same name.')
+    api_key: str = Field("", description="Key for those servers.")
+    aliases: list[str] = Field([], description="Other names that clients may use.")
+    display_name: str = Field("", description='Name shown to people; "" is made from the file, without its quantisation.')
+    runtime: str = Field("", description='Which of runner.runtimes runs it; "" is the default.')
+    parameters: Parameters = Field({}, description='llama-server options, over runner.defaults; false or "" drops one.')
+    auto_update: bool = Field(False, description="Follow to a newer file of the same model when discovery finds one.")
+    preload: bool = Field(False, description="Load it at start.")
+    pin: bool = Field(False, description="Never unload it to make room, nor when it is idle.")
+    ttl_seconds: float | None = Field(None, ge=-1, le=31_536_000, description="Unload after so long without use, in place of runner.ttl_seconds.")
+    group: str = Field("", description="Of the models of one group only one is loaded at a time.")
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> "CatalogConfig":
+        if bool(self.path) == bool(self.urls):
+            raise ValueError("a model needs either path or urls")
+        if bad := [url for url in self.urls if not _is_http_server(url)]:
+            raise ValueError(f'urls must be http://host:port or https://host; "{bad[0]}" is not')
+        return self
 
 
 class ModelsConfig(Section):
-    """Where models are kept and fetched."""
+    """Where models are kept and fetched, and what is to be known of them."""
 
     folder: Annotated[Path, Strict(False)] | None = Field(None, description="Models folder; unset is the user data folder.")
     source_timeout_seconds: float = Field(10.0, ge=1, le=300, description="A source that is silent for this long is skipped.")
+    catalog: dict[str, CatalogConfig] = Field({}, description="Models by the name that clients use.")
+
+
+class ServerConfig(Section):
+    """The model server, for OpenAI, LM Studio and Ollama clients."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs an api_key.")
+    port: Port = Field(1234, description="Port, as LM Studio's.")
+    ollama_port: Port = Field(11434, description="Second port, as Ollama's, with the same answers; 0 is none.")
+    api_key: str = Field("", description="What clients have to send (Authorization: Bearer …, or x-api-key).")
+    admin_key: str = Field("", description='Key for loading, unloading, deleting and logs; "" is the api_key.')
+    cors_origins: list[str] = Field(
+        ["http://localhost", "http://127.0.0.1", "app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*"],
+        description='Web pages that may use the server from a browser; without a port any port is meant. "*" is every page of the web: only with an api_key.',
+    )
+    allowed_hosts: list[str] = Field([], description="Names by which clients may call this machine, besides its loopback names and addresses.")
+    max_body_megabytes: float = Field(64.0, gt=0, le=4096, description="Largest JSON request.")
+    max_upload_megabytes: float = Field(512.0, gt=0, le=65_536, description="Largest audio file.")
+    allow_remote_images: bool = Field(False, description="Let language models fetch image_url from the web; otherwise only data: URLs pass.")
+    access_log: bool = Field(True, description="Log a line for each request; never what was said in it.")
 
 
 class WatchdogConfig(Section):
@@ -283,6 +364,7 @@ class Config(Section):
     osc: OscConfig = OscConfig()
     runner: RunnerConfig = RunnerConfig()
     models: ModelsConfig = ModelsConfig()
+    server: ServerConfig = ServerConfig()
     watchdog: WatchdogConfig = WatchdogConfig()
     debug: DebugConfig = DebugConfig()
     log: LogConfig = LogConfig()

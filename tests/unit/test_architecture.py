@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = ROOT / ".importlinter"
 FOLDERS = ("core", "runner", "bench", "commands", "workers")
-STAGES = ("orchestrator", "audio", "wakeword", "vad", "stt", "llm", "tts", "sinks")
+STAGES = ("orchestrator", "audio", "wakeword", "vad", "stt", "llm", "tts", "sinks", "server")
+DIALECTS = ("openai", "lmstudio", "ollama")
 
 
 def listed(contract: str, option: str) -> list[str]:
@@ -26,7 +27,10 @@ def package(tmp_path: Path) -> Path:
     for folder in (*FOLDERS, *STAGES):
         (root / folder).mkdir(parents=True)
         (root / folder / "__init__.py").touch()
-    for name in ("__init__", "cli", "main", "models", "checkup"):
+    (root / "server" / "dialects").mkdir()
+    for dialect in ("__init__", *DIALECTS):
+        (root / "server" / "dialects" / f"{dialect}.py").touch()
+    for name in ("__init__", "cli", "main", "serve", "models", "checkup"):
         (root / f"{name}.py").touch()
     return root
 
@@ -61,6 +65,9 @@ def test_an_empty_heisenberg_keeps_the_contracts(package: Path) -> None:
         ("commands/osc.py", "import pythonosc.udp_client"),
         ("vad/silero.py", "from faster_whisper.vad import get_vad_model"),
         ("tts/piper.py", "import piper"),
+        ("server/dialects/ollama.py", "import heisenberg.server.dialects.openai"),
+        ("server/app.py", "import heisenberg.stt"),
+        ("main.py", "import uvicorn"),
     ],
 )
 def test_a_forbidden_import_is_caught(package: Path, module: str, statement: str) -> None:
@@ -81,7 +88,7 @@ def test_the_allowed_doors_are_open(package: Path) -> None:
     assert 0 == lint(package).returncode
 
 
-@pytest.mark.parametrize("new", ["server/__init__.py", "telemetry.py"])
+@pytest.mark.parametrize("new", ["desktop/__init__.py", "telemetry.py"])
 def test_a_new_folder_fails_until_it_has_a_place(package: Path, new: str) -> None:
     (package / new).parent.mkdir(exist_ok=True)
     (package / new).touch()

@@ -1,0 +1,23 @@
+"""What every route works with."""
+
+from dataclasses import dataclass
+
+import aiohttp
+
+from heisenberg.core.config import Config
+from heisenberg.runner.fleet import Fleet
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The server's surroundings; made once, in ``serving.py``."""
+
+    config: Config
+    fleet: Fleet
+    http: aiohttp.ClientSession
+    """The one client towards llama-server and other servers. It sets no timeout of its own."""
+
+    @property
+    def body_bytes(self) -> int:
+        """The largest JSON request."""
+        return int(self.config.server.max_body_megabytes * 1_000_000)
