@@ -14,7 +14,14 @@ from heisenberg.core.audio import Samples
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.stages import Recogniser, Recognition
 from heisenberg.orchestrator.ending import end
-from heisenberg.orchestrator.reports import CommandDone, CommandPaused, CommandResumed, Overheard
+from heisenberg.orchestrator.reports import (
+    CommandDone,
+    CommandHeard,
+    CommandPaused,
+    CommandReport,
+    CommandResumed,
+    Overheard,
+)
 from heisenberg.orchestrator.states import Message, NoWordsHeard, StopHeard, WordsHeard
 from heisenberg.orchestrator.stop_words import has_words, holds_stop, is_stop
 
@@ -61,22 +68,24 @@ class Interjection:
         self._recognition: Recognition | None = recogniser.open(lambda text: self._on_partial(text))
         self._timer = asyncio.get_running_loop().call_later(resume_s, self._no_words_yet)
 
-    def hear(self, samples: Samples) -> None:
-        """More of what is being said."""
-        self._heard.append(samples)
-        self.recognition.feed(samples)
-
     @property
     def recognition(self) -> Recognition:
         """Of what is being said."""
         assert self._recognition is not None
         return self._recognition
 
-    def take(self, report: CommandPaused | CommandResumed | CommandDone) -> None:
-        """The speaker paused, went on, or is done."""
-        if isinstance(report, CommandResumed):
-            self.pending = None
-            return
+    def take(self, report: CommandReport) -> None:
+        """More is being said, or the speaker paused, went on, or is done."""
+        match report:
+            case CommandHeard(_, samples):
+                self._heard.append(samples)
+                self.recognition.feed(samples)
+            case CommandResumed():
+                self.pending = None
+            case CommandPaused() | CommandDone():
+                self._judge_pause(report)
+
+    def _judge_pause(self, report: CommandPaused | CommandDone) -> None:
         self.pending = report
         if not len(report.samples):
             self._decide(NoWordsHeard(self.turn))

@@ -204,8 +204,6 @@ class Assistant:
     """The turn failed and the apology is being said."""
     has_spoken: bool = False
     """Something of the answer was already heard."""
-    is_spoken_over: bool = False
-    """The reply waits, because somebody speaks."""
     is_typed: bool = False
     """The turn began with typed text, not with sound."""
     is_followup: bool = False
@@ -403,7 +401,7 @@ def _command_over(now: Assistant, over: CommandOver) -> Step:
 def _understood(now: Assistant, heard: Transcribed) -> Step:
     """The command is over and its words are known."""
     if heard.is_wake_only and not now.has_listened_again:
-        again = replace(now, state=State.LISTENING, has_listened_again=True, reason="", is_spoken_over=False)
+        again = replace(now, state=State.LISTENING, has_listened_again=True, reason="")
         return _attempt(again, Listen())
     if not heard.text:
         return _end(now, Drop("stt_empty"))
@@ -428,14 +426,14 @@ def _interrupted(now: Assistant, message: Message) -> Step:
     match message:
         case Woke():
             return _begin(now, State.LISTENING, *ending, Begin(message))
-        case SpokenOver() if not now.is_spoken_over and not now.is_apologising:
-            return replace(now, is_spoken_over=True), (Hush(),)
-        case WordsHeard(is_stop=True) if now.is_spoken_over:
+        case WordsHeard(is_stop=True):
             return _end(now, Drop("stopped"))
-        case WordsHeard() if now.is_spoken_over:
+        case WordsHeard():
             return _begin(now, State.LISTENING, *ending, Begin(message))
-        case NoWordsHeard() if now.is_spoken_over:
-            return replace(now, is_spoken_over=False), (SpeakOn(),)
+        case SpokenOver() if not now.is_apologising:
+            return now, (Hush(),)
+        case NoWordsHeard():
+            return now, (SpeakOn(),)
     return now, ()
 
 
@@ -454,5 +452,5 @@ def _give_up(now: Assistant, code: str, message: str) -> Step:
     """Apologise; a failure of the apology itself ends the turn."""
     if now.is_apologising:
         return _end(now)
-    sorry = replace(now, state=State.THINKING, is_apologising=True, is_spoken_over=False)
+    sorry = replace(now, state=State.THINKING, is_apologising=True)
     return _attempt(sorry, Apologise(code, message))

@@ -17,7 +17,7 @@ from heisenberg.core.errors import (
 from heisenberg.core.events import Event
 from heisenberg.core.stages import Answer, EndReason, Exchange, ReplySentence, ReplyToken, Thought, Transcript
 from heisenberg.orchestrator import reports as heard
-from heisenberg.orchestrator.session import INBOX_SIZE
+from heisenberg.orchestrator.inbox import INBOX_SIZE
 from heisenberg.orchestrator.work import APOLOGIES, APOLOGY_BOUND_S
 from tests.fakes.stages import (
     reply,
@@ -756,7 +756,7 @@ async def test_a_flood_of_reports_is_dropped_not_kept() -> None:
     scene = Scene()
     async with scene.running():
         for _ in range(2000):
-            scene.session._put(heard.CommandBegan(1))
+            scene.session._inbox.put(heard.CommandBegan(1))
         await asyncio.sleep(1)
         await scene.a_good_turn(1)
 

@@ -9,7 +9,7 @@ from heisenberg.core.stages import Answer, EndReason, Exchange, ReplySentence, R
 from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator.manners import Manners
 from heisenberg.orchestrator.patience import Patience, Pauses
-from heisenberg.orchestrator.states import StopHeard
+from heisenberg.orchestrator.states import NoWordsHeard, StopHeard, WordsHeard
 from heisenberg.orchestrator.work import CUT_SHORT
 from tests.fakes.stages import reply
 from tests.fakes.virtual_time import in_virtual_time
@@ -312,7 +312,7 @@ async def test_a_stop_word_found_too_late_does_not_stop_the_next_turn() -> None:
         scene.output.heard.set()
         await scene.until("turn_completed")
         await speaking(scene)
-        scene.session._put(StopHeard(1))
+        scene.session._inbox.put(StopHeard(1))
         await asyncio.sleep(0.1)
         scene.output.heard.set()
         await scene.until("turn_completed", times=2)
@@ -392,6 +392,21 @@ async def test_words_in_mid_speech_take_the_word_at_once() -> None:
         await scene.until("turn_completed")
 
     assert "What is for lunch?" == scene.brain.asked[-1][0]
+
+
+@in_virtual_time
+async def test_a_verdict_that_nobody_waits_for_any_more_changes_nothing() -> None:
+    for late in (WordsHeard(1, is_stop=True), WordsHeard(1, is_stop=False), NoWordsHeard(1)):
+        scene = Scene()
+        async with scene.running():
+            await speaking(scene)
+            scene.session._inbox.put(late)
+            await asyncio.sleep(0.1)
+            scene.output.heard.set()
+            await scene.until("turn_completed")
+
+        assert [] == scene.of("turn_dropped"), late
+        assert [] == scene.of("speaking_resumed"), late
 
 
 @in_virtual_time

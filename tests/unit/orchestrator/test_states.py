@@ -40,7 +40,7 @@ def messages(turn: int, attempt: int = ATTEMPT) -> list[Message]:
 def assistants() -> list[Assistant]:
     """Every state with every memory."""
     drafts = (None, states.Transcribed(TURN, ATTEMPT, "Hello."))
-    flags = itertools.product(State, (frozenset(), frozenset(Stage)), drafts, *[(False, True)] * 5)
+    flags = itertools.product(State, (frozenset(), frozenset(Stage)), drafts, *[(False, True)] * 4)
     return [
         Assistant(
             state,
@@ -53,11 +53,10 @@ def assistants() -> list[Assistant]:
             has_listened_again=again,
             is_apologising=sorry,
             has_spoken=spoken,
-            is_spoken_over=over,
             is_committed=spoken,
             follows_up=follows,
         )
-        for state, retried, draft, again, sorry, spoken, over, follows in flags
+        for state, retried, draft, again, sorry, spoken, follows in flags
     ]
 
 
@@ -356,24 +355,15 @@ def test_the_wake_word_ends_a_reply_and_begins_the_next_turn() -> None:
 
 def test_speech_over_a_reply_waits_for_words() -> None:
     now, first = advance(speaking(), states.SpokenOver())
-    again, twice = advance(now, states.SpokenOver())
     on, second = advance(now, states.NoWordsHeard(1))
     words = states.WordsHeard(1, is_stop=False)
     taken, third = advance(now, words)
 
     assert (states.Hush(),) == first
-    assert (now, ()) == (again, twice)
     assert (states.SpeakOn(),) == second
     assert speaking() == on
     assert (states.Drop("interrupted"), states.Cancel(), states.Begin(words)) == third
     assert (State.LISTENING, 2) == (taken.state, taken.turn)
-
-
-def test_words_that_nobody_waits_for_change_nothing() -> None:
-    now = speaking()
-
-    assert (now, ()) == advance(now, states.WordsHeard(1, is_stop=False))
-    assert (now, ()) == advance(now, states.NoWordsHeard(1))
 
 
 def test_a_spoken_answer_is_followed_up_where_that_is_wanted() -> None:
