@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from heisenberg.core.audio import Samples
-from heisenberg.core.stages import EndReason, Sink, Transcript
+from heisenberg.core.stages import Answer, EndReason, ReplySentence, ReplyToken, Sink, Transcript
 from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator.history import History
 from heisenberg.orchestrator.manners import Bounds
@@ -21,6 +21,14 @@ BOUNDS = Bounds(listening=30.0, thinking=60.0, speaking=90.0)
 
 TIME = "What time is it?"
 NOON = "It is noon. Time for lunch."
+
+LONG = [
+    ReplyToken("It is noon in Paris. "),
+    ReplySentence("It is noon in Paris."),
+    ReplyToken("Time for lunch."),
+    ReplySentence("Time for lunch."),
+    Answer("It is noon in Paris. Time for lunch.", {}, 8),
+]
 
 
 class Scene:
@@ -124,11 +132,39 @@ class Scene:
         """What was spoken to the end."""
         return [text for text, _ in self.voice.spoken]
 
-    async def a_good_turn(self, number: int) -> None:
-        """The assistant still works."""
+    async def speaking(self) -> None:
+        """A turn in which the reply is being heard, and does not end by itself."""
+        self.output.heard.clear()
+        self.brain.enqueue(*LONG)
+        self.say(TIME)
+        await self.until("state_changed:speaking", times=self.session.tally.turns + 1)
+
+    async def drafting(self) -> None:
+        """A command that pauses for long enough to be answered, unseen."""
+        self.wake()
+        self.pause()
+        await asyncio.sleep(0.1)
+
+    async def interrupted(self) -> None:
+        """Somebody speaks over the reply, which waits."""
+        self.speak_over()
+        await self.until("speaking_paused")
+
+    async def hear_out(self, shown: str = "turn_completed", times: int = 1) -> None:
+        """Let what is being said be heard, until *shown* happened."""
+        self.output.heard.set()
+        await self.until(shown, times)
+
+    async def still_works(self) -> None:
+        """The wake word is heard, and the command behind it answered aloud."""
         self.brain.enqueue(*reply("All is well."))
         self.say(TIME)
-        completed = await self.sink.until("turn_completed")
+        await self.hear_out(times=len(self.of("turn_completed")) + 1)
 
-        assert number == completed.turn
         assert "All is well." == self.words[-1]
+
+    async def a_good_turn(self, number: int) -> None:
+        """The assistant still works, and this is its turn *number*."""
+        await self.still_works()
+
+        assert number == self.of("turn_completed")[-1].turn

@@ -18,8 +18,6 @@ from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator.manners import Manners
 from tests.fakes.stages import FakeListener, reply
 from tests.integration.scene import NOON, TIME, Scene
-from tests.integration.test_interleavings import still_works
-from tests.integration.test_turn_taking import speaking
 
 PATIENCE_S = 10.0
 
@@ -86,7 +84,7 @@ async def test_an_old_device_that_cannot_be_closed_is_left_behind() -> None:
     async with scene.running():
         scene.listener.report(DIED)
         await scene.until("input_restored")
-        await still_works(scene)
+        await scene.still_works()
 
 
 async def test_an_old_device_that_hangs_while_it_is_closed_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +95,7 @@ async def test_an_old_device_that_hangs_while_it_is_closed_is_left_behind(monkey
     async with scene.running():
         scene.listener.report(DIED)
         await scene.until("input_restored")
-        await still_works(scene)
+        await scene.still_works()
         gate.open()
 
 
@@ -112,11 +110,10 @@ async def test_the_wake_word_is_heard_after_a_follow_up_that_began_while_it_heal
         await scene.until("state_changed:speaking")
         scene.listener.report(DIED)
         await gate.reached.wait()
-        scene.output.heard.set()
-        await scene.until("turn_completed")
+        await scene.hear_out()
         gate.open()
         await scene.until("input_restored")
-        await still_works(scene)
+        await scene.still_works()
         scene.session.stop_turn()  # its own follow-up lasts for seconds
 
 
@@ -124,13 +121,12 @@ async def test_the_wake_word_is_heard_after_words_that_took_the_word_as_the_thre
     """The words' verdict is behind the thread's death in the inbox: nobody is left to hear the rest of them."""
     scene = Clinic()
     async with scene.running():
-        await speaking(scene)
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.speaking()
+        await scene.interrupted()
         scene.listener.report(heard.CommandHeard(scene.listener.captures, np.zeros(4096, dtype=np.int16)))
         scene.listener.report(DIED)
         await scene.until("input_restored")
-        await still_works(scene)
+        await scene.still_works()
 
 
 async def test_a_session_that_ends_while_it_heals_leaves_no_open_device() -> None:

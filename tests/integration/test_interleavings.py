@@ -14,8 +14,7 @@ from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator.manners import Manners
 from tests.fakes.stages import reply
 from tests.fakes.virtual_time import in_virtual_time
-from tests.integration.scene import NOON, TIME, Scene
-from tests.integration.test_turn_taking import LONG, speaking
+from tests.integration.scene import LONG, NOON, TIME, Scene
 
 LUNCH = "What is for lunch?"
 
@@ -32,16 +31,6 @@ def forget_scripts(scene: Scene) -> None:
     """How much of its script a stage has used depends on the moment; what comes next must not."""
     scene.brain._scripts.clear()
     scene.recogniser._script.clear()
-
-
-async def still_works(scene: Scene) -> None:
-    """The wake word is heard, and the command behind it answered aloud."""
-    scene.output.heard.set()
-    scene.brain.enqueue(*reply("All is well."))
-    scene.say(TIME)
-    await scene.until("turn_completed", times=len(scene.of("turn_completed")) + 1)
-
-    assert "All is well." == scene.words[-1]
 
 
 class Later(asyncio.Event):
@@ -81,9 +70,7 @@ async def test_a_draft_that_fails_around_the_endpoint_costs_nobody_the_answer() 
         scene.brain.enqueue(fail, BrainError("The server is gone.", code="llm-failed"))
         scene.brain.enqueue(*reply(NOON))
         async with scene.running():
-            scene.wake()
-            scene.pause()
-            await asyncio.sleep(0.1)
+            await scene.drafting()
             fail.set()
             await rounds(moment)
             scene.end_in_pause()
@@ -135,7 +122,7 @@ async def test_a_turn_is_stopped_at_any_moment_of_its_draft_and_says_no_more() -
             scene.session.stop_turn()
             await scene.until("turn_dropped")
             forget_scripts(scene)
-            await still_works(scene)
+            await scene.still_works()
 
         dropped = scene.sink.events.index(scene.of("turn_dropped")[0])
         late = {event.type for event in scene.sink.events[dropped + 1 :] if event.turn == 1}
@@ -151,9 +138,7 @@ async def test_a_draft_that_does_not_let_go_does_not_silence_its_successor() -> 
     scene.brain.enqueue(*[item for thought in reply("One. Two. Three. Four.") for item in (Later(0.8), thought)])
     scene.recogniser.enqueue("Turn on", TIME)
     async with scene.running():
-        scene.wake()
-        scene.pause()
-        await asyncio.sleep(0.1)
+        await scene.drafting()
         scene.resume()
         scene.pause(2, seconds=2.0)
         await asyncio.sleep(3.2)
@@ -198,9 +183,7 @@ async def test_a_turn_that_is_interrupted_after_a_dropped_draft_does_not_hold_th
     scene.brain.enqueue(ReplyToken("Which"), asyncio.Event())
     scene.recogniser.enqueue("Turn on")
     async with scene.running():
-        scene.wake()
-        scene.pause()
-        await asyncio.sleep(0.1)
+        await scene.drafting()
         scene.resume()
         await asyncio.sleep(0.1)
         scene.recogniser.enqueue(decoded)
@@ -228,12 +211,11 @@ async def test_a_pause_while_the_reply_falls_silent_is_not_overtaken_by_an_earli
 
     scene.output.stop = stop_slowly  # type: ignore[method-assign]
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         for _ in range(3):
             scene.brain.enqueue(*reply("Soup."))
         scene.recogniser.enqueue("What is", LUNCH, "What is", "What is")
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.interrupted()
         scene.pause(1, seconds=1.0)
         await scene.until("turn_dropped")
         scene.resume()
@@ -251,11 +233,10 @@ async def test_words_in_the_second_pause_of_an_interjection_count() -> None:
     """Given a slow recogniser that is still at the 'um' of the first pause when the second one begins."""
     scene, slow = Scene(), asyncio.Event()
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.brain.enqueue(*reply("Soup."))
         scene.recogniser.enqueue(slow, "Um", LUNCH, LUNCH)
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.interrupted()
         scene.pause(1, seconds=0.5)
         await asyncio.sleep(0.8)
         scene.resume()
@@ -278,10 +259,9 @@ async def test_a_long_interjection_without_partial_transcripts_is_no_noise() -> 
     opened = scene.recogniser.open
     scene.recogniser.open = lambda on_partial: opened(lambda text: None)  # type: ignore[method-assign]
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.brain.enqueue(*reply("Soup."))
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.interrupted()
         scene.recogniser.enqueue(LUNCH, LUNCH)
         for _ in range(12):
             scene.listener.report(heard.CommandHeard(scene.listener.captures, np.zeros(4096, dtype=np.int16)))
@@ -299,11 +279,10 @@ async def test_a_long_interjection_without_partial_transcripts_is_no_noise() -> 
 async def test_a_wake_phrase_alone_over_a_reply_is_followed_by_a_command() -> None:
     scene = Scene(manners=Manners(wake_phrase="hey_jarvis"))
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.recogniser.enqueue("Hey Jarvis.", "Hey Jarvis.", LUNCH)
         scene.brain.enqueue(*reply("Soup."))
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.interrupted()
         scene.end_in_pause()
         await scene.until("state_changed:listening", times=3)
         scene.output.heard.set()
@@ -369,7 +348,7 @@ async def test_speech_in_any_moment_of_a_replys_end_leaves_it_able_to_speak() ->
                 assert not scene.output.is_paused, (followup_s, moment)
 
                 scene.session.stop_turn()
-                await still_works(scene)
+                await scene.still_works()
 
 
 @pytest.mark.parametrize("is_done_first", [True, False])
@@ -379,7 +358,7 @@ async def test_words_over_a_reply_are_answered_once_whenever_they_end(is_done_fi
     for moment in range(40):
         scene = Scene()
         async with scene.running():
-            await speaking(scene)
+            await scene.speaking()
             scene.brain.enqueue(*reply("Soup."))
             scene.recogniser.enqueue(LUNCH, LUNCH, LUNCH)
             scene.speak_over()
@@ -390,8 +369,7 @@ async def test_words_over_a_reply_are_answered_once_whenever_they_end(is_done_fi
             await scene.until("turn_dropped")
             if not is_done_first:
                 scene.end_in_pause()
-            scene.output.heard.set()
-            await scene.until("turn_completed")
+            await scene.hear_out()
 
         assert [TIME, LUNCH] == [question for question, _, _ in scene.brain.asked], moment
         assert [2] == [event.turn for event in scene.of("turn_completed")], moment
@@ -404,19 +382,17 @@ async def test_words_that_come_as_they_are_given_up_do_not_leave_the_reply_pause
     for offset in range(-5, 6):
         scene = Scene()
         async with scene.running():
-            await speaking(scene)
+            await scene.speaking()
             scene.brain.enqueue(*reply("Soup."))
             scene.recogniser.enqueue(LUNCH, LUNCH)
-            scene.speak_over()
-            await scene.until("speaking_paused")
+            await scene.interrupted()
             await asyncio.sleep(1.99 + offset * 1e-6)
             scene.end_in_pause()
             await asyncio.sleep(1)
 
             assert not scene.output.is_paused, offset
 
-            scene.output.heard.set()
-            await scene.until("turn_completed")
+            await scene.hear_out()
 
 
 @in_virtual_time
@@ -434,8 +410,7 @@ async def test_it_hears_the_wake_word_after_an_apology_that_was_spoken_over() ->
 
         assert "guard" == scene.listener.orders[-1]
 
-        scene.output.heard.set()
-        await scene.until("state_changed:idle")
+        await scene.hear_out("state_changed:idle")
 
         assert "arm" == scene.listener.orders[-1]
 
@@ -448,7 +423,7 @@ async def test_a_reply_that_was_heard_to_the_end_is_remembered_whenever_the_wake
     for moment in range(12):
         scene = Scene()
         async with scene.running():
-            await speaking(scene)
+            await scene.speaking()
             scene.brain.enqueue(*reply("Soup."))
             scene.output.heard.set()
             await rounds(moment)

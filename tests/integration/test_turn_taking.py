@@ -13,29 +13,13 @@ from heisenberg.orchestrator.states import NoWordsHeard, StopHeard, WordsHeard
 from heisenberg.orchestrator.work import CUT_SHORT
 from tests.fakes.stages import reply
 from tests.fakes.virtual_time import in_virtual_time
-from tests.integration.scene import NOON, TIME, Scene
+from tests.integration.scene import LONG, NOON, TIME, Scene
 
 VISIBLE = {"llm_started", "llm_token", "llm_sentence", "visual_updated", "llm_complete", "transcription_final"}
-
-LONG = [
-    ReplyToken("It is noon in Paris. "),
-    ReplySentence("It is noon in Paris."),
-    ReplyToken("Time for lunch."),
-    ReplySentence("Time for lunch."),
-    Answer("It is noon in Paris. Time for lunch.", {}, 8),
-]
 
 
 def paused(*, is_complete: bool | None = None) -> Patience:
     return Patience(Pauses(complete=0.4, incomplete=1.2), lambda text, language: is_complete)
-
-
-async def speaking(scene: Scene) -> None:
-    """A turn in which the reply is being heard, and does not end by itself."""
-    scene.output.heard.clear()
-    scene.brain.enqueue(*LONG)
-    scene.say(TIME)
-    await scene.until("state_changed:speaking", times=scene.session.tally.turns + 1)
 
 
 # ── drafts ───────────────────────────────────────────────────────────────────────────────────────
@@ -73,9 +57,7 @@ async def test_speech_that_goes_on_drops_the_draft_unseen() -> None:
     scene.brain.enqueue(*reply(NOON, mood="calm"))
     scene.recogniser.enqueue("Turn on", "Turn on the light.")
     async with scene.running():
-        scene.wake()
-        scene.pause()
-        await asyncio.sleep(0.1)
+        await scene.drafting()
         scene.resume()
         scene.pause(2, seconds=2.0)
         await asyncio.sleep(0.3)
@@ -115,9 +97,7 @@ async def test_a_draft_that_fails_is_made_again_at_the_endpoint() -> None:
     scene.brain.enqueue(*reply(NOON))
     scene.recogniser.enqueue(TranscriptionError("It broke."), TIME, TIME)
     async with scene.running():
-        scene.wake()
-        scene.pause()
-        await asyncio.sleep(0.1)
+        await scene.drafting()
         scene.resume()
         scene.pause(2)
         await asyncio.sleep(0.1)
@@ -134,9 +114,7 @@ async def test_a_draft_of_nothing_asks_nobody() -> None:
     scene = Scene()
     scene.recogniser.enqueue("")
     async with scene.running():
-        scene.wake()
-        scene.pause()
-        await asyncio.sleep(0.1)
+        await scene.drafting()
         scene.end_in_pause()
         await scene.until("turn_dropped")
 
@@ -152,9 +130,7 @@ async def test_a_command_that_ends_without_a_pause_is_transcribed_then() -> None
     scene.brain.enqueue(*reply(NOON))
     scene.recogniser.enqueue("What", TIME)
     async with scene.running():
-        scene.wake()
-        scene.pause()
-        await asyncio.sleep(0.1)
+        await scene.drafting()
         scene.resume()
         scene.command(EndReason.TIMEOUT, seconds=15.0)
         await scene.until("turn_completed")
@@ -170,9 +146,7 @@ async def test_words_say_how_long_to_wait() -> None:
         scene.brain.enqueue(*reply(NOON))
         scene.recogniser.enqueue(TIME)
         async with scene.running():
-            scene.wake()
-            scene.pause()
-            await asyncio.sleep(0.1)
+            await scene.drafting()
             scene.end_in_pause()
             await scene.until("turn_completed")
 
@@ -200,12 +174,11 @@ async def test_the_brain_is_prepared_when_the_wake_word_is_heard() -> None:
 async def test_the_wake_word_interrupts_the_reply_and_begins_the_next_turn() -> None:
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.brain.enqueue(*reply("Soup."))
         scene.say("What is for lunch?")
         await scene.until("turn_dropped")
-        scene.output.heard.set()
-        await scene.until("turn_completed")
+        await scene.hear_out()
 
     assert [(1, "interrupted")] == [(event.turn, event.reason) for event in scene.of("turn_dropped")]
     (first, _) = scene.of("speaking_finished")
@@ -220,13 +193,12 @@ async def test_the_history_keeps_what_was_heard_of_an_interrupted_reply() -> Non
     """Given 0.5 s heard of ten words of 0.1 s each: the first sentence's words, and a mark."""
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.output._since = 0.3
         scene.brain.enqueue(*reply("Soup."))
         scene.say("What is for lunch?")
         await scene.until("turn_dropped")
-        scene.output.heard.set()
-        await scene.until("turn_completed")
+        await scene.hear_out()
 
     assert (Exchange(TIME, f"It is noon {CUT_SHORT}", is_interrupted=True),) == scene.brain.asked[1][1]
 
@@ -266,8 +238,7 @@ async def test_its_own_wake_word_means_nothing() -> None:
 
         assert "guard" == scene.listener.orders[-1]
 
-        scene.output.heard.set()
-        await scene.until("turn_completed")
+        await scene.hear_out()
 
     assert [1] == [event.turn for event in scene.of("wakeword_detected")]
 
@@ -276,7 +247,7 @@ async def test_its_own_wake_word_means_nothing() -> None:
 async def test_a_stop_word_over_the_reply_silences_it() -> None:
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.recogniser.enqueue("it is noon stop in Paris")
         scene.overhear()
         await scene.until("turn_dropped")
@@ -298,8 +269,7 @@ async def test_a_stop_word_of_its_own_does_not() -> None:
         scene.recogniser.enqueue("The bus stop is near.")
         scene.overhear()
         await asyncio.sleep(1)
-        scene.output.heard.set()
-        await scene.until("turn_completed")
+        await scene.hear_out()
 
     assert [] == scene.of("turn_dropped")
 
@@ -308,14 +278,12 @@ async def test_a_stop_word_of_its_own_does_not() -> None:
 async def test_a_stop_word_found_too_late_does_not_stop_the_next_turn() -> None:
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
-        scene.output.heard.set()
-        await scene.until("turn_completed")
-        await speaking(scene)
+        await scene.speaking()
+        await scene.hear_out()
+        await scene.speaking()
         scene.session._inbox.put(StopHeard(1))
         await asyncio.sleep(0.1)
-        scene.output.heard.set()
-        await scene.until("turn_completed", times=2)
+        await scene.hear_out(times=2)
 
     assert [] == scene.of("turn_dropped")
 
@@ -339,16 +307,14 @@ async def test_a_command_that_is_only_a_stop_word_ends_the_turn_politely() -> No
 async def test_a_noise_over_the_reply_pauses_it_for_a_moment() -> None:
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.speaking()
+        await scene.interrupted()
 
         assert scene.output.is_paused
 
         await scene.until("speaking_resumed")
         assert not scene.output.is_paused
-        scene.output.heard.set()
-        await scene.until("turn_completed")
+        await scene.hear_out()
 
     pause, resumed = scene.of("speaking_paused")[0], scene.of("speaking_resumed")[0]
     assert 1.9 < resumed.at - pause.at < 2.1
@@ -360,11 +326,10 @@ async def test_a_noise_over_the_reply_pauses_it_for_a_moment() -> None:
 async def test_words_over_the_reply_are_the_next_command() -> None:
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.brain.enqueue(*reply("Soup."))
         scene.recogniser.enqueue("What is for lunch?", "What is for lunch?")
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.interrupted()
         scene.pause()
         await scene.until("turn_dropped")
         scene.output.heard.set()
@@ -381,7 +346,7 @@ async def test_words_over_the_reply_are_the_next_command() -> None:
 async def test_words_in_mid_speech_take_the_word_at_once() -> None:
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.speak_over()
         scene.listener.report(heard.CommandHeard(scene.listener.captures, np.zeros(4096, dtype=np.int16)))
         await scene.until("turn_dropped")
@@ -399,11 +364,10 @@ async def test_a_verdict_that_nobody_waits_for_any_more_changes_nothing() -> Non
     for late in (WordsHeard(1, is_stop=True), WordsHeard(1, is_stop=False), NoWordsHeard(1)):
         scene = Scene()
         async with scene.running():
-            await speaking(scene)
+            await scene.speaking()
             scene.session._inbox.put(late)
             await asyncio.sleep(0.1)
-            scene.output.heard.set()
-            await scene.until("turn_completed")
+            await scene.hear_out()
 
         assert [] == scene.of("turn_dropped"), late
         assert [] == scene.of("speaking_resumed"), late
@@ -413,14 +377,12 @@ async def test_a_verdict_that_nobody_waits_for_any_more_changes_nothing() -> Non
 async def test_an_echo_of_the_reply_is_no_interruption() -> None:
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.recogniser.enqueue("is noon in Paris")
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.interrupted()
         scene.end_in_pause()
         await scene.until("speaking_resumed")
-        scene.output.heard.set()
-        await scene.until("turn_completed")
+        await scene.hear_out()
 
     assert [] == scene.of("turn_dropped")
 
@@ -429,10 +391,9 @@ async def test_an_echo_of_the_reply_is_no_interruption() -> None:
 async def test_a_stop_spoken_over_a_paused_reply_ends_it() -> None:
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.recogniser.enqueue("Stop.")
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.interrupted()
         scene.end_in_pause()
         await scene.until("turn_dropped")
         scene.output.heard.set()
@@ -445,14 +406,12 @@ async def test_a_stop_spoken_over_a_paused_reply_ends_it() -> None:
 async def test_an_unintelligible_interjection_goes_on() -> None:
     scene = Scene()
     async with scene.running():
-        await speaking(scene)
+        await scene.speaking()
         scene.recogniser.enqueue(TranscriptionError("It broke."))
-        scene.speak_over()
-        await scene.until("speaking_paused")
+        await scene.interrupted()
         scene.end_in_pause()
         await scene.until("speaking_resumed")
-        scene.output.heard.set()
-        await scene.until("turn_completed")
+        await scene.hear_out()
 
     assert not scene.output.is_paused
 

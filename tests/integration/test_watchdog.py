@@ -10,13 +10,19 @@ import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from heisenberg.orchestrator.watchdog import LoopPulse, Watchdog, Watched
+from heisenberg.core.audio import Samples
+from heisenberg.orchestrator.patience import Patience, Pauses
+from heisenberg.orchestrator.session import Session
+from heisenberg.orchestrator.watchdog import LOOK_EVERY_S, LoopPulse, Watchdog, Watched
 from tests.fakes.children import DEADLINE_S, group, is_alive, until
+from tests.fakes.stages import reply
+from tests.fakes.virtual_time import in_virtual_time
+from tests.integration.scene import NOON, TIME, Scene
 
 STALL_S = 0.5
 
@@ -140,6 +146,94 @@ async def test_a_thread_that_hangs_again_is_given_up(audio: Audio) -> None:
         await until(running.given_up.is_set)
 
     assert ["audio", "audio"] == running.stalls
+
+
+# ── the session's inbox ──────────────────────────────────────────────────────────────────────────
+
+
+class StuckPatience(Patience):
+    """Never comes back from its first pause."""
+
+    def __init__(self) -> None:
+        super().__init__(Pauses(complete=0.4, incomplete=1.2), lambda text, language: None)
+        self.may_go_on = asyncio.Event()
+
+    async def begin(self, command: Samples, wait_for: Callable[[float], None]) -> None:
+        await self.may_go_on.wait()
+
+
+class SessionWatch:
+    """A watchdog over a session's inbox, which looks when the test says so."""
+
+    def __init__(self, session: Session) -> None:
+        self.stalls: list[str] = []
+        self.given_up: list[str] = []
+        self._watchdog = Watchdog(
+            [Watched("inbox", lambda: session.inbox_progress, lambda: True)],
+            stall_s=STALL_S,
+            on_stall=lambda name, seconds, is_healed: self.stalls.append(name),
+            give_up=self.given_up.append,
+            clock=asyncio.get_running_loop().time,
+        )
+
+    async def look_for(self, seconds: float) -> None:
+        for _ in range(round(seconds / LOOK_EVERY_S)):
+            await asyncio.sleep(LOOK_EVERY_S)
+            self._watchdog.look()
+
+
+@in_virtual_time
+async def test_messages_that_wait_while_nobody_takes_them_are_a_stall() -> None:
+    """Given a loop that goes round, and a session that waits for something that never comes."""
+    patience = StuckPatience()
+    scene = Scene(patience=patience)
+    scene.recogniser.enqueue(TIME)
+    scene.brain.enqueue(*reply(NOON))
+    async with scene.running():
+        watching = SessionWatch(scene.session)
+        scene.wake()
+        scene.pause()
+        await watching.look_for(2 * STALL_S)
+
+        assert [] == watching.stalls  # nothing else waits yet
+
+        scene.resume()
+        await watching.look_for(STALL_S + LOOK_EVERY_S)
+
+        assert ["inbox"] == watching.stalls
+
+        await watching.look_for(STALL_S + LOOK_EVERY_S)
+
+        assert ["inbox"] == watching.given_up
+
+        patience.may_go_on.set()
+        scene.command()
+        await scene.until("turn_completed")
+
+
+@in_virtual_time
+async def test_a_session_that_works_or_has_nothing_to_do_is_left_alone() -> None:
+    scene = Scene()
+    async with scene.running():
+        watching = SessionWatch(scene.session)
+        for number in range(1, 4):
+            await scene.a_good_turn(number)
+            await watching.look_for(10)
+
+    await watching.look_for(10)
+
+    assert [] == watching.stalls
+
+
+@in_virtual_time
+async def test_what_waits_for_a_session_that_has_ended_is_no_stall() -> None:
+    scene = Scene()
+    async with scene.running():
+        watching = SessionWatch(scene.session)
+    scene.wake()
+    await watching.look_for(10)
+
+    assert [] == watching.stalls
 
 
 # ── the process ──────────────────────────────────────────────────────────────────────────────────
