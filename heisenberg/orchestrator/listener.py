@@ -1,9 +1,9 @@
-"""The audio thread: reads the source, waits for the wake word, cuts out the command.
+"""The audio thread: reads the source, waits for the wake word, has the command captured.
 
 It owns the source, the echo canceller, the wake-word engine, the VAD, the endpointer and the ring, and counts
 samples, never the clock. It reports to the session with one call per *event*; the session answers with orders
-(:meth:`arm`, :meth:`capture`, :meth:`guard`…), which take effect at the next chunk. Each command that is captured has a
-number, which its reports bear: a report of an earlier one means nothing.
+(:meth:`arm`, :meth:`capture`, :meth:`guard`…), which take effect at the next chunk. Each command that is captured
+(``command.py``) has a number, which its reports bear: a report of an earlier one means nothing.
 
 While the assistant thinks and speaks it is on *guard* (``guard.py``) for what may interrupt. That needs a live source;
 a file that is read as fast as can be waits until the answer is over, so that no word of it is missed.
@@ -25,26 +25,19 @@ from heisenberg.core.errors import AudioError
 from heisenberg.core.stages import (
     AudioSource,
     CommandEnded,
-    CommandStarted,
     EchoCanceller,
     Endpointer,
     EndReason,
-    Resumed,
     SampleRing,
-    SoftEnded,
     VadEngine,
     Wake,
     WakewordEngine,
 )
 from heisenberg.orchestrator.background import Background
-from heisenberg.orchestrator.cut import PAUSE_SEARCH_CHUNKS, cut
+from heisenberg.orchestrator.command import Command, samples_in
+from heisenberg.orchestrator.cut import PAUSE_SEARCH_CHUNKS
 from heisenberg.orchestrator.guard import BargeIn, Guard
 from heisenberg.orchestrator.reports import (
-    CommandBegan,
-    CommandDone,
-    CommandHeard,
-    CommandPaused,
-    CommandResumed,
     InputBack,
     InputEnded,
     InputGone,
@@ -56,12 +49,6 @@ from heisenberg.orchestrator.reports import (
 )
 
 log = logging.getLogger(__name__)
-
-FEED_SAMPLES = 8 * CHUNK_SAMPLES
-"""While a command is spoken it is handed on in blocks of about a quarter of a second."""
-
-TAIL_S = 0.2
-"""So much of the silence stays behind a command: Whisper wants to hear that the last word ends."""
 
 WAKE_KEPT_S = 2.0
 """How much of what came before a detection is reported with it."""
@@ -137,25 +124,15 @@ class Listener:
     def __init__(self, ears: Ears, report: Callable[[Report], None], *, preroll_s: float) -> None:
         self._ears = ears
         self._report = report
-        self._preroll_s = preroll_s
         self._mode = Mode.WAKE
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._captures = itertools.count(1)
         self._thread = threading.Thread(target=self._run, name="audio", daemon=True)
         self._guard = Guard(ears.barge_in)
+        self._command = Command(ears.ring, ears.endpointer, report, preroll_s)
         self._is_lost = False
         self._rounds = 0
         self._is_waiting = False
-        # The command being captured, in sample numbers.
-        self._capture = 0
-        self._origin = 0
-        self._listens_from = 0
-        self._fed_to: int | None = None
-        self._cut_from = 0
-        self._has_wake_phrase = False
-        self._woken = False
-        self._pauses = 0
-        self._is_pausing = False
         self._probabilities: deque[float | None] = deque(maxlen=PAUSE_SEARCH_CHUNKS)
         """Of speech in the last chunks before the detection; None where the VAD was not asked."""
 
@@ -255,12 +232,11 @@ class Listener:
                     return False
                 case _Capture(number, no_speech_s, after_s):
                     self._mode = Mode.COMMAND
-                    self._begin_command(number, woken=False, no_speech_s=no_speech_s, after_s=after_s)
+                    self._command.begin(number, no_speech_s=no_speech_s, after_s=after_s)
                 case _WaitFor(capture, pause, silence_s):
-                    if (capture, pause) == (self._capture, self._pauses) and self._is_pausing:
-                        self._ears.endpointer.wait_for(silence_s)
+                    self._command.wait_for(capture, pause, silence_s)
                 case _Enter(mode, is_sounding, known):
-                    if known >= self._capture:
+                    if known >= self._command.number:
                         self._enter(mode)
                     if is_sounding and self._ears.echo is not None:
                         self._guard.settle()
@@ -289,7 +265,9 @@ class Listener:
             case Mode.WAKE:
                 self._await_wake(samples, None if is_alone else probability)
             case Mode.COMMAND:
-                self._follow_command(samples, probability)
+                ended = self._command.follow(samples, probability)
+                if ended is not None:
+                    self._end_command(ended)
             case Mode.GUARD:
                 self._keep_guard(samples, probability, loudness)
 
@@ -303,10 +281,9 @@ class Listener:
 
     def _wake(self, wake: Wake) -> None:
         self._mode = Mode.COMMAND
-        self._begin_command(next(self._captures), woken=True)
+        self._command.begin(next(self._captures), before=self._probabilities)
         at_s = self._ears.ring.written / PIPELINE_RATE_HZ
-        before = self._ears.ring.read_range(self._origin - _samples(WAKE_KEPT_S), self._origin)
-        self._report(WakeHeard(wake.name, wake.score, at_s, self._capture, before))
+        self._report(WakeHeard(wake.name, wake.score, at_s, self._command.number, self._last(WAKE_KEPT_S)))
 
     def _keep_guard(self, samples: Samples, probability: float, loudness: float) -> None:
         guard = self._guard
@@ -320,85 +297,22 @@ class Listener:
         if guard.is_spoken_over:
             self._capture_speech_under_way(guard.speech_s)
         elif guard.overheard_s:
-            end = self._ears.ring.written
-            self._report(Overheard(self._ears.ring.read_range(end - _samples(guard.overheard_s), end)))
+            self._report(Overheard(self._last(guard.overheard_s)))
 
     def _capture_speech_under_way(self, speech_s: float) -> None:
         """What is being said has begun already; it is captured from there."""
         self._mode = Mode.COMMAND
-        self._begin_command(next(self._captures), woken=False)
-        self._origin -= _samples(speech_s)
-        self._report(SpokenOver(self._capture))
-        said = self._ears.endpointer.process(speech_s, 1.0)
-        if isinstance(said, CommandStarted):
-            self._start_speech(said)
+        self._command.begin(next(self._captures))
+        self._report(SpokenOver(self._command.number))
+        self._command.has_been_spoken_for(speech_s)
 
-    # ── a command ────────────────────────────────────────────────────────────────────────────────
-
-    def _begin_command(
-        self, number: int, *, woken: bool, no_speech_s: float | None = None, after_s: float = 0.0
-    ) -> None:
-        self._ears.endpointer.reset(no_speech_s)
-        self._capture = number
-        self._listens_from = self._ears.ring.written + _samples(after_s)
-        self._origin = self._listens_from
-        self._fed_to = None
-        self._has_wake_phrase = False
-        self._woken = woken
-        self._pauses = 0
-        self._is_pausing = False
-
-    def _follow_command(self, samples: Samples, probability: float) -> None:
-        if self._ears.ring.written <= self._listens_from:
-            return  # the echo of the reply
-        said = self._ears.endpointer.process(len(samples) / PIPELINE_RATE_HZ, probability)
-        match said:
-            case CommandStarted():
-                self._start_speech(said)
-            case SoftEnded(start_s, end_s):
-                self._pauses += 1
-                self._is_pausing = True
-                self._report(CommandPaused(*self._cut(start_s, end_s), self._pauses))
-            case Resumed():
-                self._is_pausing = False
-                self._report(CommandResumed(self._capture))
-            case CommandEnded():
-                self._end_command(said)
-                return
-        self._feed()
-
-    def _start_speech(self, said: CommandStarted) -> None:
-        start_s = said.at_seconds
-        begins_s, self._has_wake_phrase = cut(start_s, self._probabilities if self._woken else None, self._preroll_s)
-        self._cut_from = max(0, self._origin + _samples(begins_s))
-        self._fed_to = self._cut_from
-        self._report(CommandBegan(self._capture))
-
-    def _feed(self) -> None:
-        """Hand the command on while it is spoken; a pause is handed on once it turns out to be one."""
-        if self._fed_to is None or self._is_pausing:
-            return
-        if self._ears.ring.written - self._fed_to >= FEED_SAMPLES:
-            self._report(CommandHeard(self._capture, self._ears.ring.read_range(self._fed_to, self._ears.ring.written)))
-            self._fed_to = self._ears.ring.written
-
-    def _cut(self, start_s: float, end_s: float) -> tuple[int, Samples, float, float, bool]:
-        """What CommandCut holds of a command whose speech lies between two times."""
-        has_speech = end_s > start_s
-        samples: Samples = np.zeros(0, dtype=np.int16)
-        if has_speech:
-            stop = min(self._ears.ring.written, self._origin + _samples(end_s + TAIL_S))
-            samples = self._ears.ring.read_range(self._cut_from, stop)
-        waited_s = max(0.0, (self._ears.ring.written - self._origin) / PIPELINE_RATE_HZ - end_s)
-        speech_s = end_s - start_s if has_speech else 0.0
-        return self._capture, samples, speech_s, waited_s, self._has_wake_phrase and has_speech
+    def _last(self, seconds: float) -> Samples:
+        end = self._ears.ring.written
+        return self._ears.ring.read_range(end - samples_in(seconds), end)
 
     def _end_command(self, end: CommandEnded) -> None:
         self._enter(self._on_guard)
-        heard = self._ears.ring.read_range(self._listens_from, self._ears.ring.written)
-        cut = self._cut(end.start_seconds, end.end_seconds)
-        self._report(CommandDone(*cut, end.reason, self._is_pausing, heard))
-        self._is_pausing = False
+        self._command.end(end)
 
     @property
     def _on_guard(self) -> Mode:
@@ -428,10 +342,7 @@ class Listener:
         self._report(InputEnded())
 
 
-def _samples(seconds: float) -> int:
-    return int(seconds * PIPELINE_RATE_HZ)
-
-
 def _whole_chunk(samples: Samples) -> Samples:
     """The last chunk of a file may be short; the VAD wants 512 samples."""
-    return np.pad(samples, (0, CHUNK_SAMPLES - len(samples)))
+    missing = CHUNK_SAMPLES - len(samples)
+    return np.pad(samples, (0, missing)) if missing else samples
