@@ -83,7 +83,7 @@ class Session:
         self._manners = manners or Manners()
         self._now = Assistant(follows_up=self._manners.followup_seconds > 0 and not once)
         drops = drops or Drops()
-        self._telling = Telling(sinks, drops)
+        self._telling = Telling(sinks, drops, lambda: self._now.turn)
         self._inbox = Inbox(drops)
         self._hearing = Hearing(self._inbox.put)
         self._captures = Captures(self._hearing)
@@ -345,7 +345,6 @@ class Session:
     async def _step(self, message: Message) -> None:
         before = self._now
         self._now, commands = advance(before, message)
-        self._telling.turn = self._now.turn
         is_new_turn = self._now.turn != before.turn
         if self._now.state is not before.state and not is_new_turn:
             self._enter(before.state)

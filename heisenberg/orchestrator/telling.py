@@ -5,7 +5,7 @@ It knows the sinks and the clock, and decides nothing.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from heisenberg.core.drops import Drops
@@ -22,16 +22,16 @@ class Telling:
     Args:
         sinks: told of every event; one that fails is logged and told of the next.
         drops: what queues anywhere lost.
+        current_turn: the number of the turn under way, or of the last one while idle.
     """
 
-    def __init__(self, sinks: Sequence[Sink], drops: Drops) -> None:
+    def __init__(self, sinks: Sequence[Sink], drops: Drops, current_turn: Callable[[], int]) -> None:
         self._clock = asyncio.get_running_loop().time
         self._began_at = self._clock()
         self._sinks = list(sinks)
         self._drops = drops
         self._drops_told: dict[str, int] = {}
-        self.turn = 0
-        """The current turn, or the last one while idle."""
+        self._current_turn = current_turn
         self.tally = Tally()
 
     def add_sink(self, sink: Sink) -> None:
@@ -41,7 +41,7 @@ class Telling:
     def emit(self, kind: type[Event], *, turn: int | None = None, **fields: Any) -> None:
         """Tell the sinks, in the name of *turn* (the current one if not given)."""
         at = round(self._clock() - self._began_at, 4)
-        event = kind(turn=self.turn if turn is None else turn, at=at, **fields)
+        event = kind(turn=self._current_turn() if turn is None else turn, at=at, **fields)
         for sink in self._sinks:
             try:
                 sink.handle(event)

@@ -1,4 +1,4 @@
-"""Notices that the audio thread or the event loop stands still, heals it once, and otherwise ends the process.
+"""Notices that the audio thread, the event loop or the session stands still, heals it once, or else ends the process.
 
 A thread of its own that is fed by *progress*: it counts what others have done and proves nothing about itself.
 It does not watch models (``runner/supervisor/keeper.py`` does) and does not decide what healing means. A thread
@@ -47,9 +47,9 @@ class Watched:
     """Something that must not stand still."""
 
     name: str
-    """``audio`` or ``loop``, for people."""
+    """``audio``, ``loop`` or ``inbox``, for people."""
     progress: Callable[[], int | None]
-    """Changes while it works (chunks processed, loop iterations); None while nothing is expected of it.
+    """Changes while it works (chunks processed, loop iterations, messages taken); None while nothing is expected of it.
     Called on the watchdog thread every 0.25 s; must not block."""
     heal: Callable[[], bool]
     """Called at the first stall while the watchdog waits, at most 5 s: whether something was restarted."""
