@@ -42,7 +42,7 @@ def described(model: Model) -> dict[str, Any]:
     return {"id": model.name, "object": "model", "created": int(model.modified_s), "owned_by": model.publisher}
 
 
-async def list_models(context: Context, send: Send) -> None:
+async def list_models(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """GET /v1/models."""
     await send_json(send, {"object": "list", "data": [described(model) for model in context.fleet.catalog.all()]})
 
