@@ -7,6 +7,10 @@ device that was plugged in again can only be found by closing all streams for a 
 of them (a speaking loudspeaker says no), closes them, initialises PortAudio anew, and the owners reopen theirs.
 A list made in a child process would show the device, but not let us open it.
 
+PortAudio is not thread safe: every call that opens, starts, closes, lists, ends or initialises holds one lock. A call
+that does not come back in time is left behind with its thread, and gives the lock up; what it does when it comes back
+waits for the lock like any other. Until then nothing ends PortAudio. ``opening.py`` keeps a failed open from crashing.
+
 The open streams are noted at module level, because PortAudio's own state belongs to the whole process.
 """
 
@@ -16,8 +20,9 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
+from heisenberg.audio.opening import make_honest
 from heisenberg.core.errors import AudioError
 
 log = logging.getLogger(__name__)
@@ -46,8 +51,8 @@ OTHER_REMEDY = "Install it: pip install --force-reinstall sounddevice."
 
 _lock = threading.Lock()
 _open: "set[Stream]" = set()
-_hanging: set[threading.Thread] = set()
-"""Threads that are stuck in PortAudio while they open a stream. Ending PortAudio now would abort the program."""
+_inside: "set[_Call[Any]]" = set()
+"""Calls that are in PortAudio now, or stuck there. Ending it under one would abort the program."""
 
 
 class Stream:
@@ -79,18 +84,21 @@ class Stream:
         self.is_open = False
         self._end_of_it()
         try:
-            _bounded(self._end, CLOSE_TIMEOUT_S, "close a stream")
+            _bounded(self._raw.abort, CLOSE_TIMEOUT_S, "close a stream", late=self._release)
+            self._release()
         except AudioError as exc:
             # PortAudio is stuck in a driver. Ending it would block, too, also when Python exits.
             log.error("%s", exc)
             self.may_interrupt = _never
             atexit.unregister(library()._exit_handler)
-            return
-        _open.discard(self)
 
-    def _end(self) -> None:
-        self._raw.abort()
-        self._raw.close()
+    def _release(self) -> None:
+        """Let go of a stream that is silent by now; with the lock held."""
+        _bounded(self._raw.close, CLOSE_TIMEOUT_S, "close a stream", late=self._forget)
+        self._forget()
+
+    def _forget(self) -> None:
+        _open.discard(self)
 
 
 class _End:
@@ -116,6 +124,7 @@ def library() -> Any:
     except Exception as exc:
         # PortAudioError, from initialising; it cannot be named, as its module was not imported.
         raise _unavailable(exc) from exc
+    make_honest(sounddevice)
     return sounddevice
 
 
@@ -184,26 +193,20 @@ def open_stream(
 def _started(make: Callable[[], Any]) -> Any:
     """A raw stream that runs. If that takes too long, nobody waits for it any more, and it is closed when it does."""
     raw: list[Any] = []
-    is_given_up = threading.Event()
 
-    def run(work: Callable[[], object]) -> None:
-        is_wanted = False
-        _hanging.add(threading.current_thread())
-        try:
-            work()
-            is_wanted = not is_given_up.is_set()
-        finally:
-            if raw and not is_wanted:
-                raw[0].close()
-            _hanging.discard(threading.current_thread())
+    def close() -> None:
+        for stream in raw:
+            _bounded(stream.close, CLOSE_TIMEOUT_S, "close a stream")
 
     try:
-        _bounded(lambda: run(lambda: raw.append(make())), OPEN_TIMEOUT_S, "open a stream")
-        _bounded(lambda: run(lambda: raw[0].start()), START_TIMEOUT_S, "start a stream")
+        _bounded(lambda: raw.append(make()), OPEN_TIMEOUT_S, "open a stream", late=close)
+        _bounded(lambda: raw[0].start(), START_TIMEOUT_S, "start a stream", late=close)
     except AudioError as exc:
-        is_given_up.set()
         log.error("%s", exc)
         atexit.unregister(library()._exit_handler)
+        raise
+    except Exception:
+        close()
         raise
     return raw[0]
 
@@ -215,11 +218,11 @@ def refresh() -> bool:
     """
     sounddevice = library()
     with _one_at_a_time():
-        if _hanging or not all(stream.may_interrupt() for stream in _open):
+        if _inside or not all(stream.may_interrupt() for stream in _open):
             return False
         for stream in list(_open):
             stream.close_alone()
-        if _open:
+        if _open or _inside:
             return False
         try:
             _bounded(lambda: _initialise_again(sounddevice), OPEN_TIMEOUT_S, "look for devices")
@@ -230,7 +233,7 @@ def refresh() -> bool:
 
 def is_stuck() -> bool:
     """Whether a driver hangs for good. What is open goes on, but only a new process can find other devices."""
-    return bool(_hanging) or any(not stream.is_open for stream in _open)
+    return bool(_inside) or any(not stream.is_open for stream in _open)
 
 
 def _close_all() -> None:
@@ -261,29 +264,67 @@ def _one_at_a_time() -> Iterator[None]:
         _lock.release()
 
 
-def _bounded(call: Callable[[], T], timeout_s: float, what: str) -> T:
-    """The result of *call*, made on a thread that is left behind if it does not return."""
-    results: list[T] = []
-    failures: list[BaseException] = []
+def _nothing() -> None:
+    pass
 
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as exc:  # noqa: BLE001 - it is raised again on the thread that waits
-            failures.append(exc)
 
-    thread = threading.Thread(target=run, name="portaudio", daemon=True)
+def _bounded(call: Callable[[], T], timeout_s: float, what: str, late: Callable[[], None] = _nothing) -> T:
+    """The result of *call*, made on a thread that is left behind if it does not return. The lock is held.
+
+    If it returns after that, *late* tidies up on its thread, with the lock held again.
+    """
+    work = _Call(call, late)
+    thread = threading.Thread(target=work.run, name="portaudio", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # Python is exiting and starts no threads any more.
-        run()
+        work.run()
     else:
         thread.join(timeout_s)
-    if failures:
-        raise failures[0]
-    if not results:
-        raise _stuck(what)
-    return results[0]
+    return work.result(what)
+
+
+class _Call(Generic[T]):
+    """One call of PortAudio, which is either waited for or tidied up after, never both."""
+
+    def __init__(self, call: Callable[[], T], late: Callable[[], None]) -> None:
+        self._call = call
+        self._late = late
+        self._results: list[T] = []
+        self._failures: list[BaseException] = []
+        self._turn = threading.Lock()
+        self._is_over = self._is_given_up = False
+        _inside.add(self)
+
+    def run(self) -> None:
+        try:
+            self._results.append(self._call())
+        except BaseException as exc:  # noqa: BLE001 - it is raised again on the thread that waits
+            self._failures.append(exc)
+        with self._turn:
+            self._is_over = True
+            is_late = self._is_given_up
+        if not is_late or self._tidies_up():
+            _inside.discard(self)
+
+    def result(self, what: str) -> T:
+        """What the call returned. Raises what it raised, and AudioError if it is not over: from now on it is late."""
+        with self._turn:
+            self._is_given_up = not self._is_over
+        if self._is_given_up:
+            raise _stuck(what)
+        if self._failures:
+            raise self._failures[0]
+        return self._results[0]
+
+    def _tidies_up(self) -> bool:
+        try:
+            with _one_at_a_time():
+                self._late()
+        except AudioError as exc:
+            log.error("%s", exc)
+            return False
+        return True
 
 
 def _never() -> bool:

@@ -2,6 +2,9 @@ import builtins
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -26,12 +29,13 @@ class FakeStream:
         opened.append(self)
 
     def start(self) -> None:
-        pass
+        assert portaudio._lock.locked(), "PortAudio is not thread safe"
 
     def abort(self) -> None:
-        pass
+        assert portaudio._lock.locked(), "PortAudio is not thread safe"
 
     def close(self) -> None:
+        assert portaudio._lock.locked(), "PortAudio is not thread safe"
         self.is_open = False
 
 
@@ -47,6 +51,7 @@ class FakeSounddevice(ModuleType):
         self.RawInputStream = self.RawOutputStream = lambda **options: FakeStream(self.opened, **options)
 
     def _terminate(self) -> None:
+        assert portaudio._lock.locked(), "PortAudio is not thread safe"
         assert not any(stream.is_open for stream in self.opened), "a stream would be torn down under its owner"
         self._initialized -= 1
 
@@ -60,6 +65,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeSounddevice:
     fake = FakeSounddevice()
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
     monkeypatch.setattr(portaudio, "_open", set())
+    monkeypatch.setattr(portaudio, "_inside", set())
     return fake
 
 
@@ -167,11 +173,11 @@ def test_a_device_that_vanishes_while_it_starts_does_not_hang_us(
     library: FakeSounddevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PortAudio then waits for ever, and ending it would abort the program. Should it come back, it is closed."""
-    released, closed = threading.Event(), threading.Event()
+    released, closed, really_close = threading.Event(), threading.Event(), FakeStream.close
     library._exit_handler = lambda: None
     monkeypatch.setattr(portaudio, "START_TIMEOUT_S", 0.05)
     monkeypatch.setattr(FakeStream, "start", lambda _: released.wait())
-    monkeypatch.setattr(FakeStream, "close", lambda _: closed.set())
+    monkeypatch.setattr(FakeStream, "close", lambda stream: (really_close(stream), closed.set()))
     with pytest.raises(AudioError, match="did not start a stream in time"):
         open_stream(may_interrupt=True)
 
@@ -179,3 +185,63 @@ def test_a_device_that_vanishes_while_it_starts_does_not_hang_us(
     assert not portaudio.refresh()
     released.set()
     assert closed.wait(5)
+    _until(lambda: not portaudio.is_stuck())
+    assert portaudio.refresh()
+
+
+def test_a_driver_that_comes_back_is_tidied_up_in_turn(
+    library: FakeSounddevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given one that was left behind while it silenced a stream. Then that waits for its turn to be closed."""
+    released, came_back = threading.Event(), threading.Event()
+    library._exit_handler = lambda: None
+    monkeypatch.setattr(portaudio, "CLOSE_TIMEOUT_S", 0.05)
+    stream = open_stream(may_interrupt=True)
+    monkeypatch.setattr(library.opened[0], "abort", lambda: (released.wait(), came_back.set()))
+    stream.close()
+    monkeypatch.setattr(portaudio, "CLOSE_TIMEOUT_S", 5.0)
+    with portaudio._one_at_a_time():
+        released.set()
+        assert came_back.wait(5)
+        assert library.opened[0].is_open
+        assert portaudio.is_stuck()
+
+    _until(lambda: not portaudio.is_stuck())
+    assert not library.opened[0].is_open
+    assert portaudio.refresh()
+
+
+def test_a_stream_that_refuses_to_start_is_closed(library: FakeSounddevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: FakeStream) -> None:
+        raise PortAudioError("Error starting stream: Device unavailable", -9985)
+
+    monkeypatch.setattr(FakeStream, "start", refuse)
+    with pytest.raises(AudioError, match="Device unavailable"):
+        open_stream(may_interrupt=True)
+
+    assert not library.opened[0].is_open
+    assert portaudio.refresh()
+
+
+def test_streams_come_and_go_in_many_threads_while_devices_are_looked_for(library: FakeSounddevice) -> None:
+    """Then PortAudio never has two callers, and is never ended under a stream; the fakes assert both."""
+
+    def come_and_go() -> None:
+        for _ in range(20):
+            open_stream(may_interrupt=True).close()
+            portaudio.refresh()
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(come_and_go) for _ in range(4)]:
+            done.result(30)
+
+    assert not any(stream.is_open for stream in library.opened)
+    assert library.initialisations > 0
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """What another thread does on its own is polled for."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.002)
