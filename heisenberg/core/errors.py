@@ -12,6 +12,7 @@
     └── RunnerError            models and their child processes
         ├── ModelNotFound
         ├── ModelPullFailed
+        ├── ModelUnreadable
         ├── ModelFailedToStart
         ├── ModelDied
         ├── PortInUse
@@ -48,9 +49,11 @@ CODES: dict[str, str] = {
     "model-not-found": "The named model is not installed or not known.",
     "model-pull-failed": "No source could deliver the model.",
     "model-checksum": "A downloaded file has the wrong checksum; it was discarded.",
+    "model-unreadable": "A model file is truncated, damaged, or not of a kind that can be used.",
     "model-start-failed": "A model's process ended or did not answer while starting.",
     "model-died": "A model's process ended while it was in use.",
     "model-breaker-open": "A model's process failed repeatedly and is given a rest.",
+    "model-busy": "A model could not be had in time: too many wait for it, or there is no room for it in memory.",
     "port-in-use": "A network port is already in use.",
     "upstream-error": "A server that Heisenberg relies on answered with an error.",
     "missing-program": "A program or library that this function needs is not installed.",
@@ -146,6 +149,12 @@ class ModelPullFailed(RunnerError):
     """No source could deliver the model."""
 
     default_code = "model-pull-failed"
+
+
+class ModelUnreadable(RunnerError):
+    """A model file is truncated, damaged, or not of a kind that can be used."""
+
+    default_code = "model-unreadable"
 
 
 class ModelFailedToStart(RunnerError):

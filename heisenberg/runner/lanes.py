@@ -1,13 +1,14 @@
 """One lane per model: a priority queue in front of the process that runs it.
 
-Voice goes first, then API calls, then background work; within a priority, first come first served.
+Voice goes first, then API calls, then background work; within a priority, first come first served. A process that
+serves several at once has numbered places, as llama-server has slots; the first one may be reserved for the voice,
+which then waits for nobody and finds its prompt cache as it left it.
 A lease is the right to use the model; it ends when its block does. How long it may last is its holder's affair: every
 stage bounds its wait for the model's next word, and condemns a model that is late. Meanwhile the keeper makes sure
 that the model's process answers at all.
 """
 
 import asyncio
-import heapq
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,8 @@ from heisenberg.core.errors import UpstreamError
 from heisenberg.runner.supervisor.keeper import Keeper
 from heisenberg.runner.supervisor.process import ChildProcess
 
-MOST_WAITING = 100
+MOST_WAITING = 512
+"""Requests that wait for one model; as many as Ollama lets wait."""
 
 
 class Priority(IntEnum):
@@ -35,6 +37,8 @@ class Lease:
 
     _keeper: Keeper
     _child: ChildProcess
+    place: int = 0
+    """Its number among those that use the model at once, from 0."""
 
     @property
     def url(self) -> str:
@@ -51,55 +55,77 @@ class Lease:
         self._keeper.condemn(self._child, reason)
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How many may use a model at once."""
+
+    number: int = 1
+    is_first_for_voice: bool = False
+    """Place 0 is the voice's, and the voice uses no other."""
+
+    def open_to(self, priority: Priority) -> range:
+        """The places that a lease of *priority* may take."""
+        if not self.is_first_for_voice:
+            return range(self.number)
+        return range(1) if priority is Priority.VOICE else range(1, self.number)
+
+
+_Waiting = tuple[Priority, int, "asyncio.Future[int]"]
+
+
 class Lane:
     """The queue in front of one model.
 
     Args:
         keeper: keeps the model's process alive.
-        capacity: how many leases may run at once.
+        places: how many leases may run at once.
     """
 
-    def __init__(self, keeper: Keeper, capacity: int = 1) -> None:
+    def __init__(self, keeper: Keeper, places: Places | int = 1) -> None:
         self.keeper = keeper
-        self._free = capacity
+        self.places = Places(places) if isinstance(places, int) else places
+        self._free = set(range(self.places.number))
         self._order = itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[_Waiting] = []
 
     @asynccontextmanager
     async def lease(self, priority: Priority = Priority.VOICE) -> AsyncIterator[Lease]:
         """Wait for a turn and for the process. Bound the wait with ``asyncio.timeout``.
 
-        Raises: HeisenbergError if the model cannot be started, or if 100 others wait already.
+        Raises: HeisenbergError if the model cannot be started, or if too many others wait already.
         """
-        await self._acquire(priority)
+        place = await self._acquire(priority)
         try:
             child = await self.keeper.ready()
             with self.keeper.in_use():
-                yield Lease(self.keeper, child)
+                yield Lease(self.keeper, child, place)
         finally:
-            self._release()
+            self._release(place)
 
-    async def _acquire(self, priority: Priority) -> None:
-        if self._free > 0:
-            self._free -= 1
-            return
+    async def _acquire(self, priority: Priority) -> int:
+        if free := self._free.intersection(self.places.open_to(priority)):
+            self._free.remove(place := min(free))
+            return place
         if len(self._waiting) >= MOST_WAITING:
-            raise UpstreamError(f"{self.keeper.name} has {MOST_WAITING} requests waiting already. Try again later.")
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._order), place))
+            raise UpstreamError(
+                f"{self.keeper.name} has {MOST_WAITING} requests waiting already. Try again later.", code="model-busy"
+            )
+        given: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append((priority, next(self._order), given))
         try:
-            await place
+            return await given
         except asyncio.CancelledError:
-            self._waiting = [entry for entry in self._waiting if entry[2] is not place]
-            heapq.heapify(self._waiting)
-            if place.done() and not place.cancelled():
-                self._release()  # it was given the lease in the moment it left
+            self._waiting = [entry for entry in self._waiting if entry[2] is not given]
+            if given.done() and not given.cancelled():
+                self._release(given.result())  # it was given the lease in the moment it left
             raise
 
-    def _release(self) -> None:
-        while self._waiting:
-            _, _, place = heapq.heappop(self._waiting)
-            if not place.done():
-                place.set_result(None)
+    def _release(self, place: int) -> None:
+        """Give *place* to the first who may have it."""
+        for entry in sorted(self._waiting):
+            priority, _, given = entry
+            if place in self.places.open_to(priority) and not given.done():
+                self._waiting.remove(entry)
+                given.set_result(place)
                 return
-        self._free += 1
+        self._free.add(place)

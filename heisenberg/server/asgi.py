@@ -6,6 +6,7 @@ Plain ASGI, since frameworks add milliseconds and hide disconnects. Knows nothin
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from heisenberg.core.errors import HeisenbergError
@@ -40,6 +41,22 @@ class BadRequest(Exception):
 
 class ClientGone(Exception):
     """The client has closed its connection; nobody waits for an answer."""
+
+
+@dataclass(slots=True)
+class Subject:
+    """What a request is about, as far as its handler tells: for the access log and the metrics."""
+
+    model: str = ""
+    """A name of the catalog."""
+    tokens: int = 0
+    """Generated for it."""
+
+
+def subject_of(scope: Scope) -> Subject:
+    """The request's subject, to be filled in: ``subject_of(scope).model = model.name``."""
+    found: Subject = scope.setdefault("state", {}).setdefault("subject", Subject())
+    return found
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -119,6 +136,7 @@ def status_of(error: HeisenbergError) -> int:
         "usage": 400,
         "upstream-error": 503,
         "model-breaker-open": 503,
+        "model-busy": 503,
         "model-start-failed": 500,
     }.get(error.code, 500)
 

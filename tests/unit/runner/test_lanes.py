@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from heisenberg.core.errors import ModelFailedToStart, UpstreamError
-from heisenberg.runner.lanes import MOST_WAITING, Lane, Priority
+from heisenberg.runner.lanes import MOST_WAITING, Lane, Places, Priority
 from heisenberg.runner.supervisor.process import Address
 from tests.fakes.virtual_time import in_virtual_time
 
@@ -40,9 +40,9 @@ class FakeKeeper:
         self.condemned.append((child, reason))
 
 
-def new_lane(capacity: int = 1) -> tuple[Lane, FakeKeeper]:
+def new_lane(places: int | Places = 1) -> tuple[Lane, FakeKeeper]:
     keeper = FakeKeeper()
-    return Lane(keeper, capacity), keeper  # type: ignore[arg-type]
+    return Lane(keeper, places), keeper  # type: ignore[arg-type]
 
 
 async def hold(lane: Lane, name: str, order: list[str], priority: Priority = Priority.VOICE) -> None:
@@ -112,12 +112,11 @@ async def test_a_lease_that_is_given_to_one_who_is_just_leaving_goes_on_to_the_n
     await asyncio.sleep(0.1)
     leaving = asyncio.create_task(hold(lane, "leaving", order))
     await asyncio.sleep(0.1)
-    lane._release()  # the place is given …
-    lane._free = 0
+    lane._release(0)  # the place is given …
     leaving.cancel()  # … in the very moment in which it is no longer wanted
     await asyncio.wait({leaving})
 
-    assert 1 == lane._free
+    assert {0} == lane._free
 
     first.cancel()
     await asyncio.wait({first})
@@ -171,7 +170,7 @@ async def test_those_who_left_do_not_fill_the_queue() -> None:
     """Given a model that is busy for a minute while impatient callers come and go."""
     lane, _ = new_lane()
     async with lane.lease():
-        for _ in range(3 * MOST_WAITING):
+        for _ in range(100):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1), lane.lease():
                     pass
@@ -185,7 +184,7 @@ async def test_a_queue_that_is_full_says_so() -> None:
     async with lane.lease():
         waiting = [asyncio.create_task(hold(lane, "", [])) for _ in range(MOST_WAITING)]
         await asyncio.sleep(0)
-        with pytest.raises(UpstreamError, match="whisper has 100 requests waiting already"):
+        with pytest.raises(UpstreamError, match=f"whisper has {MOST_WAITING} requests waiting already"):
             async with lane.lease():
                 pass
         for task in waiting:
@@ -193,3 +192,26 @@ async def test_a_queue_that_is_full_says_so() -> None:
         await asyncio.wait(waiting)
     async with asyncio.timeout(1), lane.lease():
         pass
+
+
+@in_virtual_time
+async def test_the_voice_has_a_place_of_its_own_and_waits_for_no_api_call() -> None:
+    """Given a language model with two places for API calls, and eight of those."""
+    lane, _ = new_lane(Places(3, is_first_for_voice=True))
+    calls = [asyncio.create_task(hold(lane, "api", [], Priority.API)) for _ in range(8)]
+    await asyncio.sleep(0.5)
+    async with lane.lease(Priority.VOICE) as lease:
+        assert 0 == lease.place
+        assert 0.5 == asyncio.get_running_loop().time()
+    await asyncio.gather(*calls)
+
+    assert pytest.approx(4, abs=0.1) == asyncio.get_running_loop().time(), "nobody else may use the voice's place"
+
+
+@in_virtual_time
+async def test_places_are_numbered() -> None:
+    lane, _ = new_lane(Places(3, is_first_for_voice=True))
+    async with lane.lease(Priority.API) as first, lane.lease(Priority.BACKGROUND) as second:
+        assert [1, 2] == [first.place, second.place]
+    async with lane.lease(Priority.API) as third:
+        assert 1 == third.place
