@@ -19,8 +19,8 @@ kit: setup ## fetch the models of the starter kit, about 355 MB (the second time
 demo: kit ## the whole pipeline on a spoken question, offline, with a timeline
 	@$(BIN)/heisenberg demo
 
-test: setup system-test kit check ## check, then run every test
-	@$(BIN)/python -m pytest
+test: setup system-test kit check ## check, then run every test, two files at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup ## format, lint, types, import arrows, generated references
 	@$(BIN)/python -m ruff format --quiet --check $(PYTHON_FILES) || { echo 'Not formatted; run: make fix'; exit 1; }

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import settings
 
 from heisenberg.core import logs, sources
+
+settings.register_profile("patient", deadline=None)  # how long an example takes depends on what else runs
+settings.load_profile("patient")
 
 GRACE_SECONDS = 2.0
 """How long something that is already ending may take."""

@@ -82,7 +82,7 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
         (
             "[zzz]\nmodel = 'x'",
             "config.toml: [zzz] is not a section. There are "
-            "audio, wakeword, vad, turn, stt, llm, visual, tts, osc, runner, models, watchdog, debug, log.",
+            "audio, wakeword, vad, turn, stt, llm, visual, tts, osc, runner, models, server, watchdog, debug, log.",
         ),
         (
             "silence_seconds = 1",

@@ -99,6 +99,7 @@ def test_commands_were_found() -> None:
     """The search above would not notice if it found nothing."""
     assert {
         "run",
+        "serve",
         "demo",
         "ask",
         "say",
