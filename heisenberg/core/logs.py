@@ -83,7 +83,10 @@ class PrettyFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record: ``at`` (ISO 8601, local offset), ``level``, ``logger``, ``turn``, ``message``."""
+    """One JSON object per record: ``at`` (ISO 8601, local offset), ``level``, ``logger``, ``turn``, ``message``.
+
+    Whoever logs may add more with ``extra={"fields": {...}}``.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = {
@@ -95,6 +98,7 @@ class JsonFormatter(logging.Formatter):
         }
         if turn := getattr(record, "turn", 0):
             fields["turn"] = turn
+        fields.update(getattr(record, "fields", {}))
         if trace := _traceback(self, record):
             fields["traceback"] = trace.strip()
         return json.dumps(fields, ensure_ascii=False)

@@ -16,6 +16,8 @@ class Context:
     fleet: Fleet
     http: aiohttp.ClientSession
     """The one client towards llama-server and other servers. It sets no timeout of its own."""
+    ollama_port: int = 0
+    """The port that is taken for Ollama's; 0 if there is none."""
 
     @property
     def body_bytes(self) -> int:
