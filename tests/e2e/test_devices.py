@@ -55,8 +55,11 @@ def one(events: Path, kind: str, turn: int) -> dict[str, Any]:
     return next(event for event in events_in(events) if event["type"] == kind and event["turn"] == turn)
 
 
-def test_a_microphone_that_is_replugged_hears_the_next_question(tmp_path: Path) -> None:
-    """It is lost twice, at once and after a while. Each loss and each return is an event, and no turn is begun."""
+def test_a_microphone_that_comes_and_goes_loses_no_question_after_it(tmp_path: Path) -> None:
+    """It is pulled out twice while nobody speaks, then in mid-sentence, and in the end somebody asks again.
+
+    Each loss and each return is an event. In silence no turn begins; in mid-sentence nothing waits for the rest.
+    """
     skip_if_missing()
     events, wav = tmp_path / "events.jsonl", question(tmp_path)
 
@@ -67,20 +70,6 @@ def test_a_microphone_that_is_replugged_hears_the_next_question(tmp_path: Path) 
             expect(lambda times=times: counts(events, "input_lost")() == times, "input_lost", process)
             pulse.plug_in_microphone()
             expect(lambda times=times: counts(events, "input_restored")() == times, "input_restored", process)
-        pulse.play(wav)
-        expect(counts(events, *ENDS), "end of the turn", process)
-
-    assert counts(events, "turn_completed")() == 1
-    assert word_error_rate(QUESTION, one(events, "transcription_final", 1)["text"]) == 0
-
-
-def test_a_microphone_that_vanishes_in_mid_sentence_ends_the_turn(tmp_path: Path) -> None:
-    """Nothing waits for the rest of the command for ever; the next question is answered."""
-    skip_if_missing()
-    events, wav = tmp_path / "events.jsonl", question(tmp_path)
-
-    with PulseServer(tmp_path) as pulse, running(*arguments(events), environment=pulse.env) as process:
-        expect(lambda: events_in(events), "start", process)
         playing = pulse.start_playing(wav)
         expect(counts(events, "speech_started"), "speech_started", process)
         pulse.unplug_microphone()
@@ -88,7 +77,7 @@ def test_a_microphone_that_vanishes_in_mid_sentence_ends_the_turn(tmp_path: Path
         playing.wait()
         expect(counts(events, *ENDS), "end of the first turn", process)
         pulse.plug_in_microphone()
-        expect(counts(events, "input_restored"), "input_restored", process)
+        expect(lambda: counts(events, "input_restored")() == 3, "input_restored", process)
         pulse.play(wav)
         expect(lambda: counts(events, *ENDS)() >= 2, "end of the second turn", process)
 
