@@ -179,8 +179,8 @@ class Residency:
         return self._decide(now)
 
     def unload(self, name: str, now: float) -> list[Effect]:
-        """It is to go as soon as nobody uses it."""
-        if (seat := self._seats.get(name)) is not None:
+        """It is to go as soon as nobody uses it; what is still loading is wanted, and stays."""
+        if (seat := self._seats.get(name)) is not None and seat.phase is Phase.LOADED:
             seat.is_leaving = True
         return self._decide(now)
 
