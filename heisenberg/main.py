@@ -93,11 +93,17 @@ class RunOptions:
     """In place of what *output* names; closed in the end."""
     played: PlayedSound | None = None
     """What *sound_output* tells of, for echo cancellation."""
+    on_served: Callable[[list[str]], None] | None = None
+    """Serve models to other programs meanwhile, and tell it the addresses."""
 
 
 async def run_assistant(config: Config, options: RunOptions) -> Tally:
     """Run the assistant until its input ends or it is asked to stop."""
-    async with Runner(config) as runner:
+    async with Runner(config) as runner, AsyncExitStack() as stack:
+        if options.on_served is not None:
+            from heisenberg.server.serving import serving  # costs start-up time that few need
+
+            options.on_served(await stack.enter_async_context(serving(config, runner.fleet)))
         return await run_session(config, runner, options)
 
 

@@ -14,6 +14,7 @@ from heisenberg.core.config import Config
 from heisenberg.models import Runner
 from heisenberg.runner.fleet import Fleet
 from heisenberg.server.serving import serving
+from heisenberg.server.sockets import Listening, open_ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Served:
     url: str
     """Of the first port."""
     ollama_url: str
-    """Of the second one."""
+    """Of the second one, that in Ollama's place."""
     fleet: Fleet
 
 
@@ -46,7 +47,18 @@ def server_config(folder: Path, remote: Mapping[str, str], sections: Mapping[str
 async def served(
     remote: Mapping[str, str], folder: Path = Path("/nonexistent"), **sections: Mapping[str, Any]
 ) -> AsyncIterator[Served]:
-    """The server; *sections* are tables of the configuration."""
+    """The server on free ports; *sections* are tables of the configuration (``server.ollama_port = 0`` is one port)."""
     config = server_config(folder, remote, sections)
-    async with Runner(config) as runner, serving(config, runner.fleet) as addresses:
+    has_second = sections.get("server", {}).get("ollama_port") != 0
+    async with (
+        Runner(config) as runner,
+        serving(config, runner.fleet, free_ports(config, has_second=has_second)) as addresses,
+    ):
         yield Served(addresses[0], addresses[-1], runner.fleet)
+
+
+def free_ports(config: Config, *, has_second: bool = True) -> Listening:
+    """Ours and that in Ollama's place, wherever there is room."""
+    any_port = config.server.model_copy(update={"port": 0, "ollama_port": 0})
+    opened = [open_ports(any_port) for _ in range(2 if has_second else 1)]
+    return Listening(tuple(bound for one in opened for bound in one.sockets))

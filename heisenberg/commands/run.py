@@ -33,12 +33,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--text", action="store_true", help="type questions on standard input instead of speaking")
     parser.add_argument("--events", metavar="FILE", help='write every event as a JSON line ("-" is standard output)')
     parser.add_argument("--timeline", type=Path, metavar="FILE.svg", help="draw the first turns as a picture")
+    parser.add_argument(
+        "--serve", action="store_true", help="serve the models to other programs meanwhile, as `heisenberg serve` does"
+    )
     parser.add_argument("--quiet", action="store_true", help="do not print the timeline")
     parser.set_defaults(run=execute)
 
 
 def execute(args: argparse.Namespace, config: "Config") -> int:
     """Run until the input ends; 1 if a turn failed or, with ``--once``, none took place."""
+    from heisenberg.commands.serve import announce
     from heisenberg.main import RunOptions, run_assistant
 
     options = RunOptions(
@@ -50,6 +54,7 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         events=args.events,
         timeline=args.timeline,
         is_quiet=args.quiet,
+        on_served=announce if args.serve else None,
     )
     tally = asyncio.run(run_assistant(config, options))
     if args.once and not tally.turns:

@@ -22,13 +22,36 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def execute(args: argparse.Namespace, config: "Config") -> int:
     """Serve until interrupted or asked to end."""
-    from heisenberg.serve import run_server
+    from heisenberg.serve import new_event_loop, run_server
 
-    given = {"host": args.host, "port": args.port, "ollama_port": args.ollama_port}
-    changed = config.server.model_copy(update={key: value for key, value in given.items() if value is not None})
-    asyncio.run(run_server(config.model_copy(update={"server": changed}), _announce))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(run_server(_with_options(config, args), announce))
     return 0
 
 
-def _announce(addresses: list[str]) -> None:
+def announce(addresses: list[str]) -> None:
+    """Say where clients find the server, and what they are to be told."""
+    ours, *others = addresses
     print(f"Serving on {' and '.join(addresses)}. Ctrl-C ends it.", file=sys.stderr)
+    print(f"  OpenAI clients: base URL {ours}/v1   LM Studio clients: {ours}", file=sys.stderr)
+    for other in others:
+        print(f"  Ollama clients: {other}", file=sys.stderr)
+    print(f"  What it can do: {ours}/docs", file=sys.stderr)
+
+
+def _with_options(config: "Config", args: argparse.Namespace) -> "Config":
+    """*config* with the ports of the command line. Raises ConfigError."""
+    from pydantic import ValidationError
+
+    from heisenberg.core.config import ServerConfig
+    from heisenberg.core.errors import ConfigError
+
+    options = {"host": args.host, "port": args.port, "ollama_port": args.ollama_port}
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        server = ServerConfig.model_validate(config.server.model_dump() | given)
+    except ValidationError as exc:
+        wrong = exc.errors()[0]
+        option = str(wrong["loc"][0]).replace("_", "-")
+        raise ConfigError(f"--{option} is {wrong['input']}; expected a port between 0 and 65535.") from exc
+    return config.model_copy(update={"server": server})

@@ -12,67 +12,105 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-import psutil
 import uvicorn
 
 from heisenberg.core.config import Config
-from heisenberg.core.errors import PortInUse
 from heisenberg.runner.fleet import Fleet
 from heisenberg.server.app import Server
+from heisenberg.server.asgi import App
+from heisenberg.server.connection import Connection
 from heisenberg.server.context import Context
+from heisenberg.server.security import Policy
+from heisenberg.server.sockets import BACKLOG, Listening, open_ports, raise_descriptor_limit
 
 log = logging.getLogger(__name__)
 
 CONNECT_S = 5.0
-BACKLOG = 512
+
+CONNECTIONS = 1000
+"""Clients at the same time; one more is answered 503."""
+
+KEEP_ALIVE_S = 30
+"""How long a connection is kept for a client's next request."""
+
+GRACE_S = 5
+"""How long answers may go on after the server was asked to end."""
+
+CUT_S = 2.0
+"""How long the answers that are cut then may take to say so."""
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn without its signal handlers: whoever runs us decides when to end."""
+    """Uvicorn without its signal handlers: whoever runs us decides when to end. It tells when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
 
 @asynccontextmanager
-async def serving(config: Config, fleet: Fleet) -> AsyncIterator[list[str]]:
-    """Serve while the block runs; yields the addresses. Raises PortInUse."""
-    sockets = open_sockets(config)
-    connector = aiohttp.TCPConnector(limit=0)
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as http:
-        app = Server(Context(config, fleet, http))
-        settings = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, server_header=False)
-        server = _Uvicorn(settings)
-        running = asyncio.create_task(server.serve(sockets=sockets), name="server")
-        try:
-            yield [f"http://{bound.getsockname()[0]}:{bound.getsockname()[1]}" for bound in sockets]
-        finally:
-            server.should_exit = True
-            await asyncio.gather(running, return_exceptions=True)
+async def serving(config: Config, fleet: Fleet, listening: Listening | None = None) -> AsyncIterator[list[str]]:
+    """Serve while the block runs; yields the addresses, ours first.
+
+    Args:
+        config: the whole configuration.
+        fleet: the models.
+        listening: ports that are open already, in place of the configured ones; closed in the end.
+
+    Raises: PortInUse; ConfigError if the models would be open to others.
+    """
+    Policy(config.server)  # before anybody could knock
+    opened = listening or open_ports(config.server)
+    try:
+        raise_descriptor_limit()
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as http:
+            async with _answering(Server(Context(config, fleet, http, opened.ollama_port)), opened):
+                yield opened.urls
+    finally:
+        opened.close()
 
 
-def open_sockets(config: Config) -> list[socket.socket]:
-    """The listening sockets: ours, and Ollama's unless it is 0. Raises PortInUse, which names who has the port."""
-    ports = [config.server.port, *filter(None, [config.server.ollama_port])]
-    opened: list[socket.socket] = []
-    for port in ports:
-        try:
-            opened.append(socket.create_server((config.server.host, port), backlog=BACKLOG))
-        except OSError as exc:
-            for bound in opened:
-                bound.close()
-            raise PortInUse(
-                f"Port {port} on {config.server.host} cannot be opened: {exc.strerror or exc}{_owner(port)}. "
-                "Stop that program, or choose another port (server.port, server.ollama_port)."
-            ) from exc
-    return opened
+@asynccontextmanager
+async def _answering(app: App, opened: Listening) -> AsyncIterator[None]:
+    server = _Uvicorn(_settings(app))
+    urls = ", ".join(opened.urls)
+    running = asyncio.create_task(server.serve(sockets=list(opened.sockets)), name="server")
+    running.add_done_callback(lambda task: None if server.should_exit else log.critical("Nobody answers on %s.", urls))
+    up = asyncio.create_task(server.is_up.wait(), name="server's start")
+    try:
+        await asyncio.wait({running, up}, return_when=asyncio.FIRST_COMPLETED)
+        yield
+    finally:
+        up.cancel()
+        server.should_exit = True
+        await asyncio.gather(running, up, return_exceptions=True)
+        if tasks := set(server.server_state.tasks):  # cut by now
+            await asyncio.wait(tasks, timeout=CUT_S)
 
 
-def _owner(port: int) -> str:
-    with contextlib.suppress(psutil.Error, OSError):
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-                return f" (by {psutil.Process(connection.pid).name()}, process {connection.pid})"
-    return ""
+def _settings(app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",  # every malformed request is a warning to it
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # anybody could say where they come from
+        backlog=BACKLOG,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
