@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from heisenberg.core.config import RunnerConfig
-from heisenberg.runner.lanes import Lane
+from heisenberg.runner.lanes import Lane, Places
 from heisenberg.runner.supervisor.keeper import Keeper, Watcher
 from heisenberg.runner.supervisor.process import ChildSpec
 from heisenberg.runner.supervisor.sweep import Ledger
@@ -25,8 +25,10 @@ class Pool:
         self._watchers = [watcher]
         self._lanes: dict[str, Lane] = {}
 
-    def lane(self, name: str, new_spec: Callable[[], ChildSpec], capacity: int = 1) -> Lane:
-        """The lane of model *name*, made on first use."""
+    def lane(
+        self, name: str, new_spec: Callable[[], ChildSpec], places: Places | int = 1, *, restarts: bool = True
+    ) -> Lane:
+        """The lane of model *name*, made on first use. With *restarts* a child that ends is replaced at once."""
         if name not in self._lanes:
             keeper = Keeper(
                 name,
@@ -36,9 +38,14 @@ class Pool:
                 breaker_failures=self._config.breaker_failures,
                 watcher=self._tell,
                 on_process=self._write_down,
+                restarts=restarts,
             )
-            self._lanes[name] = Lane(keeper, capacity)
+            self._lanes[name] = Lane(keeper, places)
         return self._lanes[name]
+
+    def existing(self, name: str) -> Lane | None:
+        """The lane of model *name*, if there is one."""
+        return self._lanes.get(name)
 
     def watch(self, watcher: Watcher) -> None:
         """Tell *watcher* of starts and failures, too."""

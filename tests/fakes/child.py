@@ -67,6 +67,9 @@ def misbehave(habit: dict[str, str]) -> None:
         sys.exit(int(habit["exit"]))
     if "never-ready" in habit:
         time.sleep(600)
+    for _ in range(int(habit.get("mutter", 0))):
+        say("still loading")
+        time.sleep(0.1)
     if "slow" in habit:
         time.sleep(float(habit["slow"]))
 

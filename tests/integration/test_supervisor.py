@@ -40,8 +40,8 @@ class Scene:
         self.ledgers = folder / "children"
         self.pool = Pool(CONFIG, Ledger(self.ledgers), lambda *what: self.told.append(what))
 
-    def lane(self, *habits: str, name: str = "fake", capacity: int = 1) -> Lane:
-        return self.pool.lane(name, lambda: self.children.spec(*habits, name=name), capacity)
+    def lane(self, *habits: str, name: str = "fake", places: int = 1) -> Lane:
+        return self.pool.lane(name, lambda: self.children.spec(*habits, name=name), places)
 
     def lane_of(self, *specs: Callable[[], ChildSpec]) -> Lane:
         """A lane whose children are made by *specs* in turn; the last one for ever."""
@@ -186,7 +186,7 @@ async def test_what_a_dead_child_left_in_its_group_is_ended(folder: Path) -> Non
 
 async def test_everybody_who_waits_is_told_of_a_failed_start(folder: Path) -> None:
     async with scene_in(folder) as scene:
-        lane = scene.lane("say=no such file", "exit=1", capacity=4)
+        lane = scene.lane("say=no such file", "exit=1", places=4)
         waiting = [asyncio.create_task(the_child_answers(lane)) for _ in range(4)]
         results = await asyncio.gather(*waiting, return_exceptions=True)
 

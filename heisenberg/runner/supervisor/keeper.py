@@ -1,7 +1,8 @@
 """Keeps one model's child alive: starts it when first needed, restarts it with backoff, gives up for a while.
 
 The first restart is immediate, since a single crash is usually bad luck; then 1, 2, 4 … 60 s. After
-``breaker_failures`` in a row the model rests for a minute and whoever asks is told so at once.
+``breaker_failures`` in a row the model rests for a minute and whoever asks is told so at once. A child that nobody
+needs at once (:attr:`Keeper.restarts`) is only replaced when somebody asks.
 A child that lives but does not answer is as good as dead: it is asked now and then, and twice a second while it is
 used. How long a model may *work* on something is not judged here; each stage bounds that itself.
 """
@@ -9,10 +10,11 @@ used. How long a model may *work* on something is not judged here; each stage bo
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from heisenberg.core.errors import HeisenbergError, ModelFailedToStart
-from heisenberg.runner.supervisor.process import KILL_BOUND_S, ChildProcess, ChildSpec
+from heisenberg.runner.supervisor.process import KEPT_LINES, KILL_BOUND_S, ChildProcess, ChildSpec
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class Keeper:
         breaker_failures: failures in a row after which the model rests.
         watcher: told of starts and failures.
         on_process: called whenever :attr:`process` changed.
+        restarts: whether a child that ends is replaced at once; otherwise when somebody asks. May be changed later.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class Keeper:
         breaker_failures: int,
         watcher: Watcher,
         on_process: Callable[[], None] = lambda: None,
+        restarts: bool = True,
     ) -> None:
         self.name = name
+        self.restarts = restarts
         self._new_spec = new_spec
         self._start_timeout_s = start_timeout_s
         self._stop_grace_s = stop_grace_s
@@ -68,6 +73,8 @@ class Keeper:
         self._watcher = watcher
         self._on_process = on_process
         self._failures = 0
+        self._failed_at = 0.0
+        self._printed: deque[str] = deque(maxlen=KEPT_LINES)
         self._uses = 0
         self._verdict = ""
         self._ask_now = asyncio.Event()
@@ -85,6 +92,11 @@ class Keeper:
     def process(self) -> ChildProcess | None:
         """The child that exists now: starting, ready or ending."""
         return self._process
+
+    @property
+    def lines(self) -> list[str]:
+        """The last lines that this child and those before it printed, oldest first."""
+        return [*self._printed, *(self._process.lines if self._process else ())][-KEPT_LINES:]
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -132,7 +144,7 @@ class Keeper:
         while True:
             if self._failures >= self._breaker_failures:
                 await self._rest()
-            await asyncio.sleep(self._backoff_s())
+            await asyncio.sleep(self._failed_at + self._backoff_s() - asyncio.get_running_loop().time())
             try:
                 await self._live()
             except HeisenbergError as exc:
@@ -142,6 +154,8 @@ class Keeper:
                 log.exception("the keeper of %s failed", self.name)
                 self._failed(f"a fault in Heisenberg: {exc!r}")
                 self._settle(ModelFailedToStart(f"{self.name} cannot be kept: {exc!r}.", code="internal"))
+            if not self.restarts and (self._outcome is None or self._outcome.done()):
+                return
 
     async def _live(self) -> None:
         """One child, from its start to its end. Raises HeisenbergError if it does not start."""
@@ -207,11 +221,13 @@ class Keeper:
             return loop.time() - began < ANSWER_BOUND_S + OWN_LATENESS_S
 
     def _exists(self, child: ChildProcess | None) -> None:
+        if child is None and self._process is not None:
+            self._printed.extend(self._process.lines)
         self._process = child
         self._on_process()
 
     def _keeping_ended(self, task: "asyncio.Task[None]") -> None:
-        """It only ends when it is cancelled; if it ends otherwise, nobody may wait for it for ever."""
+        """However it ended, nobody may wait for it for ever."""
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.critical("the keeper of %s ended", self.name, exc_info=fault)
         self._settle(ModelFailedToStart(f"{self.name} was stopped."))
@@ -221,7 +237,7 @@ class Keeper:
 
     async def _rest(self) -> None:
         """The breaker is open: tell whoever asks, try again in a minute."""
-        deadline = asyncio.get_running_loop().time() + LONGEST_BACKOFF_S
+        deadline = self._failed_at + LONGEST_BACKOFF_S
         while (left := deadline - asyncio.get_running_loop().time()) > 0:
             self._settle(
                 ModelFailedToStart(
@@ -234,6 +250,7 @@ class Keeper:
 
     def _failed(self, reason: str) -> None:
         self._failures += 1
+        self._failed_at = asyncio.get_running_loop().time()
         self._tell("failed", reason)
 
     def _tell(self, what: str, reason: str) -> None:

@@ -8,6 +8,7 @@ This file knows nothing of models, queues or restarts.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -20,11 +21,13 @@ from heisenberg.core.errors import ModelFailedToStart
 
 log = logging.getLogger(__name__)
 
-KEPT_LINES = 50
-"""Last lines of output that are kept for an error message."""
+KEPT_LINES = 200
+"""Last lines of output that are kept, for error messages and for whoever asks."""
 
 LINE_LIMIT_BYTES = 2_000
 """A longer line is cut; a child that never ends its lines must not fill our memory."""
+
+READ_BYTES = 65_536
 
 SHOWN_CHARACTERS = 300
 """So much of a line goes into an error message."""
@@ -46,6 +49,8 @@ class Address:
     """``unix:///path``, ``tcp://host:port`` or ``http://host:port``."""
     api_key: str = field(default="", repr=False)
     """What it wants to see with each request; empty for none."""
+    model: str = ""
+    """What it calls its model; empty if nobody needs to know. By it we tell it from a stranger on its port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class ChildProcess:
         self._process = asyncio.subprocess.Process(transport, watched, asyncio.get_running_loop())
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._unfinished = b""
+        self._on_output: Callable[[], None] = lambda: None
         self._reader = asyncio.create_task(self._read_output(), name=f"output of {spec.name}")
 
     @classmethod
@@ -95,7 +101,8 @@ class ChildProcess:
     ) -> "ChildProcess":
         """Start the child and return once it answers. *on_spawned* is told of it as soon as it has a process id.
 
-        Raises: ModelFailedToStart if it cannot be started, ends early, or is silent for *timeout_s* seconds.
+        Raises: ModelFailedToStart if it cannot be started, ends early, or neither answers nor prints anything for
+            *timeout_s* seconds.
         """
         try:
             transport, watched = await asyncio.get_running_loop().subprocess_exec(
@@ -145,6 +152,11 @@ class ChildProcess:
         line = unfinished or (self._lines[-1] if self._lines else "")
         return line if len(line) <= SHOWN_CHARACTERS else line[:SHOWN_CHARACTERS] + "…"
 
+    @property
+    def lines(self) -> list[str]:
+        """What it printed last, oldest first."""
+        return [*self._lines, unfinished] if (unfinished := _printable(self._unfinished)) else list(self._lines)
+
     def kill(self) -> None:
         """End it and its group at once."""
         self._signal_group(signal.SIGKILL)
@@ -180,7 +192,8 @@ class ChildProcess:
     async def _wait_until_ready(self, timeout_s: float) -> None:
         ended = asyncio.create_task(self.exited(), name=f"start of {self.spec.name}")
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as bound:
+                self._on_output = functools.partial(_postpone, bound, timeout_s)
                 while not await self.spec.is_ready(self.spec.address):
                     done, _ = await asyncio.wait({ended}, timeout=0.05)
                     if done:
@@ -191,6 +204,7 @@ class ChildProcess:
                 f"{self.spec.name} did not answer within {timeout_s:g} s.{said} See runner.start_timeout_seconds."
             ) from None
         finally:
+            self._on_output = lambda: None
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
 
@@ -202,7 +216,8 @@ class ChildProcess:
         """Keep the last lines; never block the child and never trust the length of a line."""
         stream = self._process.stdout
         assert stream is not None
-        while block := await stream.read(4096):
+        while block := await stream.read(READ_BYTES):
+            self._on_output()
             *lines, rest = (self._unfinished + block).split(b"\n")
             self._unfinished = rest[-LINE_LIMIT_BYTES:]
             for line in lines:
@@ -215,6 +230,12 @@ class ChildProcess:
         if text:
             self._lines.append(text)
             log.debug("%s: %s", self.spec.name, text)
+
+
+def _postpone(bound: asyncio.Timeout, seconds: float) -> None:
+    """A sign of life: whoever loads a large model from a slow disk has not failed."""
+    if not bound.expired():
+        bound.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
 def _signal_name(number: int) -> str:

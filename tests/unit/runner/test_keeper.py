@@ -37,6 +37,7 @@ class PaperChild:
         self.surprise: Exception | None = None
         """Raised when its end is waited for, as if by a fault of ours."""
         self.asked: list[float] = []
+        self.lines: list[str] = []
 
     @classmethod
     async def start(cls, spec: ChildSpec, timeout_s: float, on_spawned: Callable[["PaperChild"], None]) -> "PaperChild":
@@ -91,7 +92,9 @@ async def never(address: Address) -> bool:
     return False
 
 
-def new_keeper(watcher: Callable[[str, str, str], None] = lambda *told: None, breaker_failures: int = 5) -> Keeper:
+def new_keeper(
+    watcher: Callable[[str, str, str], None] = lambda *told: None, breaker_failures: int = 5, restarts: bool = True
+) -> Keeper:
     return Keeper(
         "whisper",
         lambda: ChildSpec("whisper", ("whisper",), Address("unix:///x"), never),
@@ -99,6 +102,7 @@ def new_keeper(watcher: Callable[[str, str, str], None] = lambda *told: None, br
         stop_grace_s=1.0,
         breaker_failures=breaker_failures,
         watcher=watcher,
+        restarts=restarts,
     )
 
 
@@ -549,3 +553,78 @@ async def test_a_child_is_known_as_long_as_it_has_a_process() -> None:
     await keeper.stop()
 
     assert [child, None] == known
+
+
+@in_virtual_time
+async def test_a_child_that_nobody_needs_at_once_is_replaced_when_somebody_asks() -> None:
+    keeper = new_keeper(restarts=False)
+    await keeper.ready()
+    await asyncio.sleep(5)
+    PaperChild.born[0].die()
+    await asyncio.sleep(1000)
+
+    assert 1 == len(PaperChild.starts)
+    assert keeper.process is None
+
+    assert PaperChild.born[0] is not await keeper.ready()
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_one_who_asks_while_a_dead_child_is_cleared_away_gets_the_next_one() -> None:
+    keeper = new_keeper(restarts=False)
+    await keeper.ready()
+    PaperChild.born[0].die()
+    child = await keeper.ready()
+
+    assert child is PaperChild.born[1]
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_what_fails_on_demand_has_its_backoff_and_its_breaker_too() -> None:
+    """Given a damaged model that a client asks for again at once, each time."""
+    keeper = new_keeper(restarts=False, breaker_failures=3)
+    PaperChild.script.extend([failure()] * 3)
+    for _ in range(3):
+        with pytest.raises(ModelFailedToStart, match="did not start"):
+            await keeper.ready()
+    with pytest.raises(ModelFailedToStart, match="rests for 60 s"):
+        await keeper.ready()
+
+    assert [0, 0, 1] == [round(at) for at in PaperChild.starts]
+
+    await asyncio.sleep(LONGEST_BACKOFF_S + 1)
+    await keeper.ready()
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_time_that_has_passed_since_a_failure_need_not_be_waited_again() -> None:
+    keeper = new_keeper(restarts=False)
+    PaperChild.script.extend([failure()] * 4)
+    for _ in range(4):
+        with pytest.raises(ModelFailedToStart):
+            await keeper.ready()
+    await asyncio.sleep(100)
+    asked_at = asyncio.get_running_loop().time()
+    await keeper.ready()
+
+    assert asked_at == PaperChild.starts[-1]
+    await keeper.stop()
+
+
+@in_virtual_time
+async def test_what_was_printed_is_kept_across_restarts() -> None:
+    keeper = new_keeper()
+    await keeper.ready()
+    PaperChild.born[0].lines = ["out of memory"]
+    PaperChild.born[0].die()
+    await keeper.ready()
+    PaperChild.born[1].lines = ["listening"]
+
+    assert ["out of memory", "listening"] == keeper.lines
+
+    await keeper.stop()
+
+    assert ["out of memory", "listening"] == keeper.lines

@@ -263,3 +263,18 @@ async def test_stopping_twice_and_killing_the_dead_is_harmless(children: Childre
 
 def test_a_key_is_not_shown() -> None:
     assert "secret" not in repr(Address("http://127.0.0.1:1", "secret"))
+
+
+async def test_a_child_that_is_slow_but_shows_signs_of_life_has_not_failed(children: Children) -> None:
+    """Given a child that prints something every tenth of a second for longer than the bound, and then answers."""
+    child = await ChildProcess.start(children.spec("mutter=20"), timeout_s=1.0)
+
+    assert await child.answers()
+    assert "still loading" in child.lines
+    await child.stop(1)
+
+
+async def test_a_line_of_200_kb_neither_blocks_the_child_nor_is_it_kept(children: Children) -> None:
+    async with running(children.spec("long-line=200000")) as child:
+        assert await child.answers()
+        assert LINE_LIMIT_BYTES >= max(len(line) for line in child.lines)
