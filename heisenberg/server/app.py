@@ -28,7 +28,7 @@ from heisenberg.server.asgi import (
     subject_of,
 )
 from heisenberg.server.context import Context
-from heisenberg.server.dialects import openai
+from heisenberg.server.dialects import ollama, openai
 from heisenberg.server.exchange import Exchange
 from heisenberg.server.metrics import Metrics
 from heisenberg.server.origins import VARY, answer_headers, preflight_headers
@@ -47,6 +47,7 @@ ROUTES = (
     Route("POST", "/v1/*", openai.complete, "openai"),
     # ── LM Studio ──
     # ── Ollama ──
+    *ollama.ROUTES,
     # ── audio ──
 )
 
