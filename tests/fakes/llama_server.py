@@ -6,7 +6,7 @@ answer leaves in a write of its own. Without a script left, the last answer is g
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,10 +33,20 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Delta:
+    """Instead of a token: a chunk of a chat with this delta (``reasoning_content``, ``tool_calls``…)."""
+
+    delta: Mapping[str, Any]
+
+
+Token = str | Fail | Delta
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """How one request is answered."""
 
-    tokens: Sequence[str | Fail]
+    tokens: Sequence[Token]
     status: int = 200
     message: str = ""
     """The error's text, where the status is one."""
@@ -49,6 +59,8 @@ class Script:
     content_type: str = "text/event-stream"
     chunk_bytes: int = 0
     """Cut the bytes into writes of this size; 0 is one write for each event."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """More than ``predicted_n`` in the last chunk."""
 
 
 @dataclass
@@ -62,11 +74,13 @@ class FakeLlamaServer:
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     """A client went away before its answer was complete."""
     condemned: list[str] = field(default_factory=list)
+    most_words: int = 0
+    """A longer text is not embedded; 0 is no bound."""
     url: str = ""
     api_key: str = ""
     _scripts: list[Script] = field(default_factory=list)
 
-    def enqueue(self, *tokens: str | Fail, **manners: Any) -> None:
+    def enqueue(self, *tokens: Token, **manners: Any) -> None:
         """Answer the next request with *tokens*."""
         self._scripts.append(Script(tokens, **manners))
 
@@ -86,6 +100,9 @@ class FakeLlamaServer:
     async def __aenter__(self) -> "FakeLlamaServer":
         app = web.Application()
         app.router.add_post("/v1/{kind:completions|chat/completions}", self._answer)
+        app.router.add_post("/v1/embeddings", self._embed)
+        app.router.add_post("/tokenize", self._tokenize)
+        app.router.add_post("/detokenize", self._detokenize)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -122,7 +139,7 @@ class FakeLlamaServer:
             if script.finish:
                 last = {
                     "choices": [_choice("", script.finish, is_chat)],
-                    "timings": {"predicted_n": len(script.tokens)},
+                    "timings": {"predicted_n": len(script.tokens), **script.timings},
                 }
                 await _write(response, script, last)
             if script.is_done_sent:
@@ -132,12 +149,38 @@ class FakeLlamaServer:
             raise
         return response
 
+    async def _embed(self, request: web.Request) -> web.Response:
+        """A text's vector is its number of words and its number of letters."""
+        body = await request.json()
+        self.requests.append({**body, "path": request.path})
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        longest = max(len(text.split()) for text in texts)
+        if 0 < self.most_words < longest:
+            message = f"request ({longest} tokens) exceeds the available context size"
+            error = {"code": 400, "message": message, "type": "exceed_context_size_error", "n_ctx": self.most_words}
+            return web.json_response({"error": error}, status=400)
+        vectors = [[float(len(text.split())), float(len(text))] for text in texts]
+        data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
+        count = sum(len(text.split()) for text in texts)
+        usage = {"prompt_tokens": count, "total_tokens": count}
+        return web.json_response({"object": "list", "data": data, "model": "fake", "usage": usage})
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        """Each word is a token, whose id is the word."""
+        return web.json_response({"tokens": (await request.json())["content"].split()})
+
+    async def _detokenize(self, request: web.Request) -> web.Response:
+        return web.json_response({"content": " ".join((await request.json())["tokens"])})
+
     async def _send(
-        self, request: web.Request, response: web.StreamResponse, script: Script, token: str | Fail, is_chat: bool
+        self, request: web.Request, response: web.StreamResponse, script: Script, token: Token, is_chat: bool
     ) -> None:
         match token:
             case Fail(message):
                 await _write(response, script, {"error": {"code": 500, "message": message, "type": "server_error"}})
+            case Delta(delta):
+                choice = {"index": 0, "finish_reason": None, "delta": dict(delta)}
+                await _write(response, script, {"choices": [choice]})
             case "\0stall":
                 await asyncio.Event().wait()
             case "\0drop":
