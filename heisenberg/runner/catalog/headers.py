@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 """Goes up when headers are read in another way, so that old ones are read again."""
 ENTRIES_MAX = 4096
-ENTRY_BYTES_MAX = 8 << 20
-"""A larger entry is not ours: a header has 1 MiB of text at most, which JSON may write six times as long."""
+ENTRY_BYTES_MAX = 16 << 20
+"""A larger entry is not ours: a header has a million letters at most, for each of which JSON may take 12 bytes."""
 
 Value = TypeVar("Value")
 
