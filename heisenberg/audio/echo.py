@@ -4,7 +4,8 @@ On the audio thread, before everything else that listens. What was played comes 
 twice: by a filter that leaves other voices as they are but not every trace of the echo (``room_filter.py``), and by
 AEC3, WebRTC's canceller, which leaves nothing of the echo but spoils whoever speaks at the same time. AEC3's output is
 what is heard from here, until something remains in it that is no echo: then somebody speaks, and the filter's output
-is passed on as long as that lasts. What this achieves, and why neither is enough, is in
+is passed on as long as that lasts. Where no echo comes back at all, as with a headset (``leak.py``), the microphone is
+passed on as it is. What this achieves, and why neither is enough, is in
 docs/decisions/0006-echo-cancellation.md. It knows nothing of speech, turns or interruptions.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heisenberg.audio.leak import Leak
 from heisenberg.audio.played import PlayedSound
 from heisenberg.audio.resample import FULL_SCALE, Floats, to_int16
 from heisenberg.audio.room_filter import RoomFilter
@@ -51,7 +53,7 @@ class WebrtcEchoCanceller:
     def __init__(self, played: PlayedSound) -> None:
         self._played = played
         self._aec = _Aec3()
-        self._filter, self._valve = RoomFilter(), _Valve()
+        self._filter, self._valve, self._leak = RoomFilter(), _Valve(), Leak()
         self._heard, self._filtered = _Delay(), _Delay()
         self._is_resting = True
         self._quiet = int(ECHO_ENDS_S * PIPELINE_RATE_HZ)
@@ -72,7 +74,7 @@ class WebrtcEchoCanceller:
         """The microphone was opened anew; another one may stand elsewhere."""
         self._played.realign()
         self._aec.reset()
-        self._filter, self._valve = RoomFilter(), _Valve()
+        self._filter, self._valve, self._leak = RoomFilter(), _Valve(), Leak()
         self._heard, self._filtered = _Delay(), _Delay()
         self._is_resting = True
 
@@ -80,6 +82,7 @@ class WebrtcEchoCanceller:
         """After a rest: a loudspeaker that was opened anew may be some milliseconds from where it was."""
         self._is_resting = False
         self._filter.doubt()
+        self._leak.forget_sound()
         self._aec.begin()
         self._valve.open_for(DELAY_SAMPLES)
 
@@ -90,9 +93,17 @@ class WebrtcEchoCanceller:
         return self._heard.process(chunk)
 
     def _cancel(self, chunk: Samples, far: Samples) -> Samples:
+        self._follow_leak(_floats(chunk), _floats(far))
         filtered = to_int16(self._filter.process(_floats(chunk), _floats(far)))
         heard, filtered = self._heard.process(chunk), self._filtered.process(filtered)
-        return self._valve.process(heard, filtered, self._aec.process(chunk, far))
+        clean = self._aec.process(chunk, far)
+        return self._valve.process(heard, filtered, clean, has_echo=not self._leak.is_none)
+
+    def _follow_leak(self, heard: Floats, far: Floats) -> None:
+        was_none = self._leak.is_none
+        self._leak.hear(heard, far, self._valve.room)
+        if was_none and not self._leak.is_none:
+            self._filter.doubt()  # It had grown sure that there is nothing to be learnt.
 
 
 class _Delay:
@@ -212,7 +223,8 @@ class _Valve:
         self._clean = QUIETEST
         self._left_db = 0.0
         """What the filter leaves of an echo."""
-        self._room = 1.0
+        self.room = 1.0
+        """The power of the room's own noise."""
         self._open = 1.0
         """1 is all the filter's, 0 all AEC3's."""
         self._hold = 0
@@ -228,19 +240,25 @@ class _Valve:
         """Before so many samples have passed AEC3 has nothing to say."""
         self._open, self._hold, self._blind = 1.0, 0, samples
 
-    def process(self, heard: Samples, filtered: Samples, clean: Samples) -> Samples:
-        """*filtered*, *clean*, or in between while it changes over. All three belong to the same time."""
-        steps = [slice(i, i + STEP_SAMPLES) for i in range(0, len(clean), STEP_SAMPLES)]
-        return np.concatenate([self._step(heard[step], filtered[step], clean[step]) for step in steps])
+    def process(self, heard: Samples, filtered: Samples, clean: Samples, *, has_echo: bool) -> Samples:
+        """*filtered*, *clean*, or in between while it changes over; without an echo *heard*.
 
-    def _step(self, heard: Samples, filtered: Samples, clean: Samples) -> Samples:
+        All three belong to the same time.
+        """
+        steps = [slice(i, i + STEP_SAMPLES) for i in range(0, len(clean), STEP_SAMPLES)]
+        return np.concatenate([self._step(heard[step], filtered[step], clean[step], has_echo) for step in steps])
+
+    def _step(self, heard: Samples, filtered: Samples, clean: Samples, has_echo: bool) -> Samples:
         if self._blind > 0:
             self._blind -= len(clean)
-            return filtered
+            return filtered if has_echo else heard
         self._heard += (1 - MEMORY) * (_power(heard) - self._heard)
         self._filtered += (1 - MEMORY) * (_power(filtered) - self._filtered)
         self._clean += (1 - MEMORY) * (_power(clean) - self._clean)
         self._follow_room(1)
+        if not has_echo:
+            self._left_db, self._hold, self._surprised = 0.0, 1, 0
+            return self._between(heard, clean)
         self._surprised = self._surprised + 1 if self._is_surprising() else 0
         if self._is_somebody_there():
             self._hold = HOLD_STEPS
@@ -249,25 +267,25 @@ class _Valve:
         return self._between(filtered, clean)
 
     def _follow_room(self, steps: float) -> None:
-        self._room = max(QUIETEST, min(self._room * ROOM_RISES**steps, self._heard))
+        self.room = max(QUIETEST, min(self.room * ROOM_RISES**steps, self._heard))
 
     def _is_somebody_there(self) -> bool:
         above_filtered, above_heard = self._clean / self._filtered, self._clean / self._heard
         if above_filtered < _ratio(BELOW_FILTERED_DB) or above_heard < _ratio(BELOW_HEARD_DB):
             self._judge_filter()
             return False
-        return self._clean > self._room * _ratio(ABOVE_ROOM_DB) and self._left_db < EXPLAINED_DB
+        return self._clean > self.room * _ratio(ABOVE_ROOM_DB) and self._left_db < EXPLAINED_DB
 
     def _is_surprising(self) -> bool:
         return (
             self._left_db < SURE_DB
             and self._filtered > self._heard * _ratio(self._left_db + SURPRISE_DB)
-            and self._filtered > self._room * _ratio(LOUD_ABOVE_ROOM_DB)
+            and self._filtered > self.room * _ratio(LOUD_ABOVE_ROOM_DB)
         )
 
     def _judge_filter(self) -> None:
         """Only the echo is heard."""
-        if self._heard > self._room * _ratio(ECHO_ABOVE_ROOM_DB):
+        if self._heard > self.room * _ratio(ECHO_ABOVE_ROOM_DB):
             left_db = 10 * math.log10(self._filtered / self._heard)
             self._left_db += (1 - EXPLAINED_MEMORY) * (left_db - self._left_db)
 

@@ -8,7 +8,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -191,6 +191,46 @@ def test_the_wake_phrase_over_the_reply_wakes(acoustics: Acoustics) -> None:
 
     assert heard.wakes == 1
 
+
+# ── with a headset ───────────────────────────────────────────────────────────────────────────────
+
+HEADSET = Acoustics(level_db=-80)
+
+
+@pytest.mark.parametrize("at_s", [1.5, AT_S])
+def test_with_a_headset_the_user_is_heard_as_he_is(at_s: float) -> None:
+    """Given a reply of which nothing comes back. Then a "stop" over it is what the microphone heard."""
+    said = speech.say("stop", "espeak:en-gb")
+    raw, heard = (in_room(HEADSET, said, at_s, cancels=cancels) for cancels in (False, True))
+    before, after = raw.between(at_s, at_s + 0.6), heard.between(at_s, at_s + 0.6 + DELAY_SAMPLES / PIPELINE_RATE_HZ)
+
+    assert np.array_equal(after[DELAY_SAMPLES:], before)
+
+
+def test_with_a_headset_the_wake_phrase_over_the_reply_wakes() -> None:
+    heard = in_room(HEADSET, speech.say("Hey Jarvis", "joe+2#3"), AT_S)
+
+    assert heard.wakes == 1
+
+
+@pytest.mark.parametrize("off_s", [0.9, 3.6, 4.6])
+def test_a_headset_that_is_taken_off_lets_no_echo_wake_or_interrupt(acoustics: Acoustics, off_s: float) -> None:
+    """Given a reply of which nothing came back, and from some moment on all of it."""
+    played = PlayedSound()
+    room = Room(acoustics, played)
+    room.acoustics = replace(acoustics, level_db=HEADSET.level_db)
+    canceller = WebrtcEchoCanceller(played)
+    before = [canceller.process(room.hear(CHUNK_SAMPLES)) for _ in range(round(QUIET_S / CHUNK_S))]
+    before.append(overhear(room, canceller, reply(), off_s).clean)
+    room.acoustics = acoustics
+    rest_s = len(reply()) / PIPELINE_RATE_HZ + 0.5 - off_s
+    heard = listen(speech.join(*before, overhear(room, canceller, speech.silence(0), rest_s).clean))
+
+    assert heard.wakes == 0
+    assert heard.longest_s < GUARD_S
+
+
+# ── what Whisper makes of it ─────────────────────────────────────────────────────────────────────
 
 WORDS = {
     "stop": ("joe#2", ("stop",)),
