@@ -43,7 +43,7 @@ class Exchange:
         self._send = send
         self._headers = headers
         self._replaced = {name for name, _ in headers} - {b"vary"}
-        self._is_read = False
+        self._is_read = not _has_body(scope)
         self._bytes_read = 0
         self._started_s = asyncio.get_running_loop().time()
 
@@ -90,3 +90,8 @@ class Exchange:
         kept = [(name, value) for name, value in headers if name not in self._replaced]
         # Whoever has not sent all of a request that is answered could hold its connection for ever.
         return [*kept, *self._headers] if self._is_read else [*kept, *self._headers, NO_MORE]
+
+
+def _has_body(scope: Scope) -> bool:
+    sizes = {name: value for name, value in scope["headers"] if name in (b"content-length", b"transfer-encoding")}
+    return bool(sizes) and sizes != {b"content-length": b"0"}
