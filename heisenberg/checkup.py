@@ -227,21 +227,23 @@ def _llama_build(program: str) -> str:
     return lines[0] if lines else "build unknown"
 
 
-def _reachable(name: str, url: str) -> Finding:
+def _reachable(name: str, url: str, key: str = "llm.url") -> Finding:
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         with socket.create_connection((parts.hostname or "", port), timeout=PROBE_TIMEOUT_S):
             return Finding(name, "ok", f"{url} accepts connections")
     except (OSError, ValueError) as exc:
-        return Finding(name, "failed", f"{url}: {_reason(exc)}", "Start the server, or correct llm.url.")
+        return Finding(name, "failed", f"{url}: {_reason(exc)}", f"Start the server, or correct {key}.")
 
 
 def _speech_services(config: Config) -> Iterator[Finding]:
     for key, section in (("stt", config.stt), ("tts", config.tts)):
+        name = f"{key} service"
+        if section.engine == "openai":
+            yield _reachable(name, section.url, f"{key}.url")
         if section.engine != "wyoming":
             continue
-        name = f"{key} service"
         if asyncio.run(wyoming_is_ready(Address(section.url))):
             yield Finding(name, "ok", f"{section.url} answers")
         else:

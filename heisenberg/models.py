@@ -3,6 +3,7 @@
 It makes stages and knows nothing of turns; ``main.py`` puts a session together from them.
 """
 
+import functools
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,25 +11,33 @@ from dataclasses import dataclass, field
 
 import platformdirs
 
-from heisenberg.core.config import Config
+from heisenberg.core.config import Config, TtsConfig
 from heisenberg.core.errors import ModelNotFound
-from heisenberg.core.stages import ServiceLease, Voice
+from heisenberg.core.stages import LeaseService, ServiceLease, Voice
 from heisenberg.llm.brain import SchemaBrain
 from heisenberg.runner import engines
+from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
 from heisenberg.runner.catalog.store import Store
 from heisenberg.runner.fleet import Fleet
-from heisenberg.runner.lanes import Lane
+from heisenberg.runner.lanes import Lane, Priority
 from heisenberg.runner.pool import Pool
 from heisenberg.runner.supervisor.sweep import Ledger
 from heisenberg.stt.buffered import BufferedRecogniser
+from heisenberg.stt.openai import OpenAiRecogniser
+from heisenberg.stt.recordings import RecordingTranscriber
+from heisenberg.stt.wyoming import passages
 from heisenberg.tts.espeak import EspeakVoice
 from heisenberg.tts.fallback import FallbackVoice
+from heisenberg.tts.openai import OpenAiVoice
 from heisenberg.tts.silent import SilentVoice
 from heisenberg.tts.wyoming import WyomingVoice
 from heisenberg.vad.smart_turn import SmartTurn
 
 log = logging.getLogger(__name__)
+
+STRETCH_S = 120.0
+"""Longest wait for what is said in half a minute of a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +77,65 @@ class Runner:
         await self.pool.close()
         self._ledger.close()
 
-    def recogniser(self, language: str | None = None) -> BufferedRecogniser:
+    def recogniser(self, language: str | None = None, priority: Priority = Priority.VOICE) -> BufferedRecogniser:
         """Speech to text, as configured (*language* in place of the configured one). Raises ModelNotFound."""
         stt = self._config.stt
+        language = language or stt.language
         is_local = stt.engine == "whisper"
-        service = self._whisper().lease if is_local else RemoteService(stt.url).lease
         return BufferedRecogniser(
-            service,
-            language=language or stt.language,
-            partials=stt.partials and is_local,
+            self._ears(priority),
+            language=language,
+            partials=stt.partials and is_local and priority is Priority.VOICE,
             timeout_s=stt.timeout_seconds,
+            ask=OpenAiRecogniser(stt.model, language, stt.timeout_seconds).command if stt.engine == "openai" else None,
         )
+
+    def transcriber(self, model: Model | None = None) -> RecordingTranscriber:
+        """Writes down recordings with *model* of the catalog, or with what is configured. Raises ModelNotFound.
+
+        Between two stretches of a recording, commands that are spoken to the assistant go first.
+        """
+        stt, wait_s = self._config.stt, self._config.runner.wait_seconds
+        if model is not None and model.is_remote:
+            remote = OpenAiRecogniser(model.remote_name, stt.language, STRETCH_S)
+            return RecordingTranscriber(lambda: self.fleet.lease(model, Priority.API), remote.stretch, wait_s=wait_s)
+        if model is None and stt.engine == "openai":
+            remote = OpenAiRecogniser(stt.model, stt.language, STRETCH_S)
+            return RecordingTranscriber(self._ears(Priority.API), remote.stretch, wait_s=wait_s)
+        lease = self._whisper(model.name, Priority.API) if model else self._ears(Priority.API)
+        recognise = functools.partial(passages, stall_s=STRETCH_S)
+        return RecordingTranscriber(lease, recognise, wait_s=wait_s)
 
     def voice(self) -> Voice:
         """Text to speech, as configured. Raises ModelNotFound if there is no fallback either."""
-        return self._voice(self._config.tts.engine)
+        return self._voice(self._config.tts)
+
+    def speaker(self, model: Model | None = None, speed: float = 1.0) -> Voice:
+        """The voice *model* of the catalog, or the one that is configured, for other programs than the assistant.
+
+        *speed* multiplies the configured one. Raises ModelNotFound if there is no fallback either.
+        """
+        tts = self._config.tts
+        if model is not None and model.is_remote:
+            return OpenAiVoice(
+                lambda: self.fleet.lease(model, Priority.API),
+                model=model.remote_name, voice=tts.voice, speed=tts.speed * speed, timeout_s=tts.timeout_seconds,
+            )  # fmt: skip
+        if model is not None:
+            tts = tts.model_copy(update={"engine": "piper", "voice": model.name, "fallback": "none"})
+        elif tts.engine == "none":
+            tts = tts.model_copy(update={"engine": "piper"})
+        return self._voice(tts, speed=speed, priority=Priority.API)
 
     def plain_voice(self) -> Voice:
         """The voice that asks synthesised questions: the configured one, but Piper where that is silent.
 
         Piper then speaks without its random variation. Raises ModelNotFound if there is no fallback either.
         """
-        engine = self._config.tts.engine
-        return self._voice("piper" if engine == "none" else engine, {"noise_scale": 0.0, "noise_w_scale": 0.0})
+        tts = self._config.tts
+        if tts.engine == "none":
+            tts = tts.model_copy(update={"engine": "piper"})
+        return self._voice(tts, {"noise_scale": 0.0, "noise_w_scale": 0.0})
 
     def brain(self) -> SchemaBrain:
         """The language model, as configured. Raises ModelNotFound."""
@@ -102,26 +147,45 @@ class Runner:
         """Hears whether a sentence is over. Raises ModelNotFound, or VadError if the model is damaged."""
         return SmartTurn(self.store.find("smart-turn", "turn").file(".onnx"))
 
-    def _whisper(self) -> Lane:
+    def _ears(self, priority: Priority) -> LeaseService:
+        """The configured recogniser."""
         stt = self._config.stt
-        path = self.store.find(stt.model, "stt").path
-        return self.pool.lane(stt.model, engines.whisper(stt.model, str(path), stt, self._sockets))
+        if stt.engine == "whisper":
+            return self._whisper(stt.model, priority)
+        return RemoteService(stt.url, stt.api_key).lease
 
-    def _voice(self, engine: str, piper_context: dict[str, float] | None = None) -> Voice:
-        tts = self._config.tts
-        espeak = EspeakVoice(self._espeak_voice(), speed=tts.speed, timeout_s=tts.timeout_seconds)
-        match engine:
+    def _whisper(self, name: str, priority: Priority) -> LeaseService:
+        path = self.store.find(name, "stt").path
+        lane = self.pool.lane(name, engines.whisper(name, str(path), self._config.stt, self._sockets))
+        return functools.partial(lane.lease, priority)
+
+    def _voice(
+        self,
+        tts: TtsConfig,
+        piper_context: dict[str, float] | None = None,
+        speed: float = 1.0,
+        priority: Priority = Priority.VOICE,
+    ) -> Voice:
+        espeak = EspeakVoice(self._espeak_voice(), speed=tts.speed * speed, timeout_s=tts.timeout_seconds)
+        voice: Voice
+        match tts.engine:
             case "none":
                 return SilentVoice()
             case "espeak":
                 return espeak
             case "piper":
-                return self._piper(espeak, piper_context)
-        voice = WyomingVoice(RemoteService(tts.url).lease, timeout_s=tts.timeout_seconds)
+                context = (piper_context or {}) | ({"speed": speed} if speed != 1.0 else {})
+                return self._piper(tts, espeak, context, priority)
+            case "openai":
+                voice = OpenAiVoice(
+                    RemoteService(tts.url, tts.api_key).lease,
+                    model=tts.model, voice=tts.voice, speed=tts.speed * speed, timeout_s=tts.timeout_seconds,
+                )  # fmt: skip
+            case "wyoming":
+                voice = WyomingVoice(RemoteService(tts.url).lease, timeout_s=tts.timeout_seconds)
         return voice if tts.fallback == "none" else FallbackVoice(voice, (), espeak)
 
-    def _piper(self, espeak: Voice, context: dict[str, float] | None) -> Voice:
-        tts = self._config.tts
+    def _piper(self, tts: TtsConfig, espeak: Voice, context: dict[str, float], priority: Priority) -> Voice:
         try:
             onnx = self.store.find(tts.voice, "tts").file(".onnx")
         except ModelNotFound as exc:
@@ -130,10 +194,13 @@ class Runner:
             self._warn_once(f"espeak-ng speaks in place of Piper. {exc}")
             return espeak
         lane = self.pool.lane(tts.voice, engines.piper(tts.voice, onnx, tts, self._sockets))
-        voice = WyomingVoice(lane.lease, timeout_s=tts.timeout_seconds, context=context)
+        lease = functools.partial(lane.lease, priority)
+        voice = WyomingVoice(lease, timeout_s=tts.timeout_seconds, context=context)
         if tts.fallback == "none":
             return voice
-        return FallbackVoice(voice, engines.piper_languages(onnx), espeak, give_up=lane.keeper.stop)
+        # A lane that others use, too, is not this one's to stop.
+        give_up = lane.keeper.stop if priority is Priority.VOICE else None
+        return FallbackVoice(voice, engines.piper_languages(onnx), espeak, give_up=give_up)
 
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from heisenberg.core.audio import Samples
     from heisenberg.core.config import Config
-    from heisenberg.stt.wyoming import Segment
+    from heisenberg.core.recordings import Passage
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,21 +31,28 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 async def _transcribe(args: argparse.Namespace, config: "Config") -> None:
     from heisenberg.audio.wavfile import read_all_aside
+    from heisenberg.core.recordings import Passage, Wanted
     from heisenberg.models import Runner
 
     async with Runner(config) as runner:
-        recogniser = runner.recogniser(args.language)
+        transcriber = runner.transcriber()
+        language = args.language or config.stt.language
+        wanted = Wanted(None if language == "auto" else language)
         for file in args.files:
-            samples = await read_all_aside(file)
-            await _PRINTERS[args.format](file, recogniser.segments(samples))
+            found = transcriber.listen(_whole(await read_all_aside(file)), wanted)
+            await _PRINTERS[args.format](file, (part async for part in found if isinstance(part, Passage)))
 
 
-async def _as_text(file: str, segments: "AsyncIterator[Segment]") -> None:
+async def _whole(samples: "Samples") -> "AsyncIterator[Samples]":
+    yield samples
+
+
+async def _as_text(file: str, segments: "AsyncIterator[Passage]") -> None:
     async for segment in segments:
         print(segment.text, flush=True)
 
 
-async def _as_json(file: str, segments: "AsyncIterator[Segment]") -> None:
+async def _as_json(file: str, segments: "AsyncIterator[Passage]") -> None:
     found = [segment async for segment in segments]
     listed = [{"start": s.start, "end": s.end, "text": s.text} for s in found]
     language = found[0].language if found else ""
@@ -52,20 +60,20 @@ async def _as_json(file: str, segments: "AsyncIterator[Segment]") -> None:
     print(json.dumps({"file": file, "language": language, "text": text, "segments": listed}, ensure_ascii=False))
 
 
-async def _as_srt(file: str, segments: "AsyncIterator[Segment]") -> None:
+async def _as_srt(file: str, segments: "AsyncIterator[Passage]") -> None:
     number = 0
     async for s in segments:
         number += 1
         print(f"{number}\n{_clock(s.start, ',')} --> {_clock(s.end, ',')}\n{s.text}\n", flush=True)
 
 
-async def _as_vtt(file: str, segments: "AsyncIterator[Segment]") -> None:
+async def _as_vtt(file: str, segments: "AsyncIterator[Passage]") -> None:
     print("WEBVTT\n")
     async for s in segments:
         print(f"{_clock(s.start, '.')} --> {_clock(s.end, '.')}\n{s.text}\n", flush=True)
 
 
-_PRINTERS: dict[str, "Callable[[str, AsyncIterator[Segment]], Awaitable[None]]"] = {
+_PRINTERS: dict[str, "Callable[[str, AsyncIterator[Passage]], Awaitable[None]]"] = {
     "text": _as_text,
     "json": _as_json,
     "srt": _as_srt,

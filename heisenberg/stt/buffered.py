@@ -8,17 +8,17 @@ answered to nobody, and the worker skips it if it has not begun.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import numpy as np
 
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import HeisenbergError, TranscriptionError
 from heisenberg.core.stages import LeaseService, Recognition, ServiceLease, Transcript
+from heisenberg.stt import wyoming
 from heisenberg.stt.heard import Heard
 from heisenberg.stt.pace import Pace
-from heisenberg.stt.wyoming import Segment, segments, transcribe
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,12 @@ CUT_MARK = "… "
 """Stands before a partial transcript that lacks its beginning."""
 
 
+Ask = Callable[[ServiceLease, Samples, bool], Awaitable[Transcript]]
+"""What a service understands of samples; True for a guess at a command that is not over. Raises TranscriptionError."""
+
+
 class BufferedRecogniser:
-    """Speech to text through a Wyoming service.
+    """Speech to text through a service: a Wyoming one, unless *ask* says how else it is asked.
 
     Args:
         lease: gives the service for the length of a block.
@@ -36,8 +40,11 @@ class BufferedRecogniser:
         timeout_s: longest wait for a final transcript, in seconds.
     """
 
-    def __init__(self, lease: LeaseService, *, language: str, partials: bool, timeout_s: float) -> None:
+    def __init__(
+        self, lease: LeaseService, *, language: str, partials: bool, timeout_s: float, ask: Ask | None = None
+    ) -> None:
         self._lease = lease
+        self._ask = ask or self._ask_wyoming
         self._language = language
         self._partials = partials
         self._timeout_s = timeout_s
@@ -57,13 +64,17 @@ class BufferedRecogniser:
         async with AsyncExitStack() as stack:
             service = await self._wait_for_service(stack)
             try:
-                return await transcribe(
-                    service.url, samples, self._language, timeout_s=self._timeout_s, context={"partial": partial}
-                )
+                return await self._ask(service, samples, partial)
             except TranscriptionError as exc:
                 if exc.code != "upstream-error":
                     service.condemn(exc.message)
                 raise
+
+    async def _ask_wyoming(self, service: ServiceLease, samples: Samples, partial: bool) -> Transcript:
+        context = {"partial": partial}
+        return await wyoming.transcribe(
+            service.url, samples, self._language, timeout_s=self._timeout_s, context=context
+        )
 
     async def _wait_for_service(self, stack: AsyncExitStack) -> ServiceLease:
         """Its wait has a bound of its own: who waited long must still notice a recogniser that hangs."""
@@ -74,15 +85,6 @@ class BufferedRecogniser:
             raise TranscriptionError(
                 f"No recogniser was free within {self._timeout_s:g} s. See stt.timeout_seconds.", code="stt-timeout"
             ) from exc
-
-    async def segments(self, samples: Samples) -> AsyncGenerator[Segment, None]:
-        """The segments of a whole recording. Raises TranscriptionError or RunnerError."""
-        async with (
-            self._lease() as service,
-            aclosing(segments(service.url, samples, self._language, stall_s=self._timeout_s * 6)) as found,
-        ):
-            async for segment in found:
-                yield segment
 
 
 class BufferedRecognition:

@@ -6,7 +6,7 @@ One connection per request: a service that dies takes nothing else with it.
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from typing import Any
 
 from wyoming.asr import Transcribe
 from wyoming.asr import Transcript as WyomingTranscript
@@ -16,7 +16,8 @@ from wyoming.event import Event
 
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import TranscriptionError
-from heisenberg.core.stages import Transcript
+from heisenberg.core.recordings import Passage, TimedWord, Wanted
+from heisenberg.core.stages import ServiceLease, Transcript
 from heisenberg.runner.connection import NOT_WYOMING, connected
 
 MALFORMED = (LookupError, TypeError, AttributeError)
@@ -26,20 +27,8 @@ BLOCK_SAMPLES = PIPELINE_RATE_HZ
 """Audio is sent in one-second blocks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of a recording and its words."""
-
-    start: float
-    """Seconds from the beginning."""
-    end: float
-    """Seconds from the beginning."""
-    text: str
-    language: str
-
-
 async def transcribe(
-    uri: str, samples: Samples, language: str, *, timeout_s: float, context: Mapping[str, bool] | None = None
+    uri: str, samples: Samples, language: str, *, timeout_s: float, context: Mapping[str, object] | None = None
 ) -> Transcript:
     """The words in *samples* (16 kHz mono).
 
@@ -67,18 +56,30 @@ async def transcribe(
     raise TranscriptionError("The recogniser ended before it answered.")
 
 
-async def segments(uri: str, samples: Samples, language: str, *, stall_s: float) -> AsyncGenerator[Segment, None]:
-    """The segments of a whole recording, as they are decoded. Raises TranscriptionError."""
-    answers = _request(uri, samples, language, {"segments": True})
+async def passages(
+    service: ServiceLease, samples: Samples, wanted: Wanted, *, stall_s: float
+) -> AsyncGenerator[Passage, None]:
+    """The passages of a stretch of a recording, as they are decoded.
+
+    A service that tells no times gives one passage, as long as the stretch. Raises TranscriptionError.
+    """
+    uri = service.url
+    answers = _request(uri, samples, wanted.language or "auto", _context(wanted))
+    has_told = False
     try:
         while True:
             async with asyncio.timeout(stall_s):
                 event = await anext(answers, None)
             if event is None:
                 raise TranscriptionError("The recogniser ended before it was done.")
-            if event.type == "transcript-chunk":
-                yield Segment(**event.data)
-            elif event.type == "transcript-stop":
+            if event.type == "transcript-chunk" and ("start" in event.data or has_told):
+                has_told = True
+                yield _passage(event.data)
+            elif WyomingTranscript.is_type(event.type):
+                whole = WyomingTranscript.from_event(event)
+                if whole.text.strip() and not has_told:
+                    language = whole.language or wanted.language or "en"
+                    yield Passage(0.0, len(samples) / PIPELINE_RATE_HZ, whole.text.strip(), language)
                 return
     except TimeoutError as exc:
         raise TranscriptionError(f"The recogniser was silent for {stall_s:g} s.", code="stt-timeout") from exc
@@ -88,8 +89,24 @@ async def segments(uri: str, samples: Samples, language: str, *, stall_s: float)
         await answers.aclose()
 
 
+def _context(wanted: Wanted) -> dict[str, object]:
+    """What our own worker understands; others ignore it."""
+    told: dict[str, object] = {
+        "task": wanted.task,
+        "prompt": wanted.prompt,
+        "temperature": wanted.temperature,
+        "words": wanted.words,
+    }
+    return {"segments": True, **{key: value for key, value in told.items() if value and value != "transcribe"}}
+
+
+def _passage(data: Mapping[str, Any]) -> Passage:
+    words = tuple(TimedWord(*word) for word in data.get("words", ()))
+    return Passage(**{**data, "words": words, "tokens": tuple(data.get("tokens", ()))})
+
+
 async def _request(
-    uri: str, samples: Samples, language: str, context: Mapping[str, bool] | None
+    uri: str, samples: Samples, language: str, context: Mapping[str, object] | None
 ) -> AsyncGenerator[Event, None]:
     try:
         async with connected(uri) as client:
@@ -103,12 +120,16 @@ async def _request(
             await client.write_event(AudioStop().event())
             while (event := await client.read_event()) is not None:
                 if Error.is_type(event.type):
-                    raise TranscriptionError(
-                        f"The recogniser failed: {Error.from_event(event).text}", code="upstream-error"
-                    )
+                    raise _told(Error.from_event(event))
                 yield event
     except NOT_WYOMING as exc:
         raise TranscriptionError(f"The recogniser at {uri} cannot be reached: {exc}") from exc
+
+
+def _told(error: Error) -> TranscriptionError:
+    """What the service itself says. Our own worker tells what the request is to blame for."""
+    code = "usage" if error.code == "refused" else "upstream-error"
+    return TranscriptionError(f"The recogniser failed: {error.text}", code=code)
 
 
 def _malformed(uri: str, error: Exception) -> TranscriptionError:

@@ -1,6 +1,7 @@
 """Piper in a process of its own, as a Wyoming service.
 
-In: ``synthesize``. Out: ``audio-start``, ``audio-chunk``… as each sentence is done, ``audio-stop``.
+In: ``synthesize``, whose context may hold ``noise_scale``, ``noise_w_scale`` and ``speed``. Out: ``audio-start``,
+``audio-chunk``… as each sentence is done, ``audio-stop``.
 Piper and the espeak-ng data in its package are under the GPL; they stay behind this process boundary,
 and another Wyoming service can take their place by configuration (docs/licences.md).
 """
@@ -53,8 +54,9 @@ class PiperHandler(ServiceHandler):
         await self.write_event(AudioStop().event())
 
     def _sentences(self, text: str, options: dict[str, Any]) -> Iterator[bytes]:
+        speed = self._speed * min(max(float(options.get("speed", 1.0)), 0.1), 10.0)
         config = SynthesisConfig(
-            length_scale=self._voice.config.length_scale / self._speed,
+            length_scale=self._voice.config.length_scale / speed,
             noise_scale=options.get("noise_scale"),
             noise_w_scale=options.get("noise_w_scale"),
         )

@@ -1,8 +1,8 @@
 """Whisper in a process of its own, as a Wyoming service (faster-whisper, CTranslate2).
 
 In: ``transcribe``, audio, ``audio-stop``. Out: ``transcript``. The request's context may say
-``{"partial": true}`` (a quick decode of a command that is not over) or ``{"segments": true}`` (a whole
-recording: segments with their times are streamed as they are decoded).
+``{"partial": true}`` (a quick decode of a command that is not over) or ``{"segments": true}`` (a stretch of a
+recording: segments with their times are streamed as they are decoded; see :class:`Wanted` for what else it may say).
 
 Guards against invented text: the caller sends speech only (trimmed by the VAD); nothing is conditioned
 on earlier text; segments that look like silence or like a loop are dropped; and the phrases that
@@ -24,6 +24,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.transcribe import Segment
 from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioChunkConverter, AudioStart, AudioStop
+from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.info import AsrModel, AsrProgram, Attribution, Info
 
@@ -39,8 +40,14 @@ SHORTEST_WINDOW_S = 10.0
 """Whisper was trained on 30 s windows. It bears 10 s with the same accuracy at a quarter of the cost;
 below that it repeats itself."""
 
+FILE_TEMPERATURES = (0.0, 0.4)
+"""A recording's window in which the likeliest text loops is sampled once more; commands have a guard of their own."""
+
 LONGEST_TEXT_TOKENS = 400
 """For one window; Whisper refuses more than 448 together with its prompt."""
+
+REFUSED = "refused"
+"""Code of an error that the request is to blame for."""
 
 SILENCE_PHRASES = frozenset(
     {"you", "thank you", "thanks for watching", "thank you for watching", "bye", "so", "the end", "merci",
@@ -74,6 +81,29 @@ class Options:
 
     beam_size: int
     languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of a recording, as far as the request's context says."""
+
+    language: str | None = None
+    """ISO 639-1 code, None to detect it."""
+    task: str = "transcribe"
+    """``transcribe`` or ``translate`` (to English)."""
+    prompt: str = ""
+    temperature: float = 0.0
+    words: bool = False
+    """Whether each word's times are wanted."""
+
+    @classmethod
+    def from_context(cls, language: str | None, context: dict[str, Any]) -> "Wanted":
+        """Read it. Raises ValueError."""
+        task = context.get("task", "transcribe")
+        if task not in ("transcribe", "translate"):
+            raise ValueError(f"no task {task!r}")
+        prompt, temperature = str(context.get("prompt", "")), float(context.get("temperature", 0.0))
+        return cls(language, task, prompt, temperature, bool(context.get("words")))
 
 
 class Whisper:
@@ -125,25 +155,26 @@ class Whisper:
             self._model.window_frames = None
         return (text if is_sound else ""), language
 
-    def segments(self, audio: FloatAudio, language: str | None) -> Iterator[dict[str, Any]]:
-        """A whole recording, segment by segment: ``{"start": s, "end": s, "text": …, "language": …}``."""
+    def segments(self, audio: FloatAudio, wanted: Wanted) -> Iterator[dict[str, Any]]:
+        """A recording, segment by segment (see :func:`_described`).
+
+        Raises: ValueError for a language that the model does not know.
+        """
         found, info = self._model.transcribe(
             audio,
-            language=self._known(language),
+            language=self._known(self._checked(wanted.language)),
+            task=wanted.task,
             beam_size=max(self._options.beam_size, 2),
-            temperature=0.0,
+            temperature=wanted.temperature or FILE_TEMPERATURES,
+            initial_prompt=wanted.prompt or None,
+            word_timestamps=wanted.words,
             condition_on_previous_text=False,
             vad_filter=True,
             no_speech_threshold=NO_SPEECH_LIMIT,
         )
         for segment in found:
-            if segment.compression_ratio <= COMPRESSION_LIMIT and segment.text.strip():
-                yield {
-                    "start": round(segment.start, 3),
-                    "end": round(segment.end, 3),
-                    "text": segment.text.strip(),
-                    "language": info.language,
-                }
+            if segment.compression_ratio <= COMPRESSION_LIMIT and not _is_invented(segment):
+                yield _described(segment, info.language)
 
     def _decode(self, audio: FloatAudio, language: str, partial: bool) -> tuple[str, bool]:
         """The text, and whether the decoder looks sane."""
@@ -175,6 +206,11 @@ class Whisper:
             self._last_language = best
         return self._last_language
 
+    def _checked(self, language: str | None) -> str | None:
+        if language is not None and language not in self._model.supported_languages:
+            raise ValueError(f"the model knows no language {language!r}")
+        return language
+
     def _known(self, language: str | None) -> str | None:
         return language if self.is_multilingual else "en"
 
@@ -186,6 +222,24 @@ class Whisper:
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         compute_type = "float16" if device == "cuda" else "int8"
         return ShortWindowWhisper(model, device=device, compute_type=compute_type, cpu_threads=threads)
+
+
+def _described(segment: Segment, language: str) -> dict[str, Any]:
+    """*segment* as JSON; times in seconds from the beginning of what was sent, ``words`` where they were asked for."""
+    found = {
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text.strip(),
+        "language": language,
+        "seek": segment.seek,
+        "tokens": list(segment.tokens),
+        "temperature": segment.temperature,
+        "avg_logprob": segment.avg_logprob,
+        "compression_ratio": segment.compression_ratio,
+        "no_speech_prob": segment.no_speech_prob,
+    }
+    words = [[w.word.strip(), round(w.start, 3), round(w.end, 3), w.probability] for w in segment.words or ()]
+    return {**found, "words": words} if words else found
 
 
 def _is_repeated(text: str) -> bool:
@@ -235,7 +289,10 @@ class WhisperHandler(ServiceHandler):
         context = self._request.context or {}
         language = None if self._request.language in (None, "auto") else self._request.language
         if context.get("segments"):
-            await self._stream_segments(audio, language)
+            try:
+                await self._stream_segments(audio, Wanted.from_context(language, context))
+            except ValueError as exc:
+                await self.write_event(Error(text=str(exc), code=REFUSED).event())
             return
         partial = bool(context.get("partial"))
         with contextlib.suppress(Abandoned):
@@ -248,10 +305,12 @@ class WhisperHandler(ServiceHandler):
         """Whether the client has not hung up. Also asked on the model's thread: it only looks."""
         return not self.reader.at_eof()
 
-    async def _stream_segments(self, audio: FloatAudio, language: str | None) -> None:
+    async def _stream_segments(self, audio: FloatAudio, wanted: Wanted) -> None:
         await self.write_event(Event("transcript-start"))
-        texts, spoken = [], language or "en"
-        async for segment in self._thread.stream(lambda: self._whisper.segments(audio, language)):
+        texts, spoken = [], wanted.language or "en"
+        async for segment in self._thread.stream(lambda: self._whisper.segments(audio, wanted)):
+            if not self._is_connected():
+                return
             texts.append(segment["text"])
             spoken = segment["language"]
             await self.write_event(Event("transcript-chunk", data=segment))

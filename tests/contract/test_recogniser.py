@@ -4,8 +4,9 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ import pytest
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.config import SttConfig
 from heisenberg.core.errors import TranscriptionError
+from heisenberg.core.recordings import Passage, Wanted
 from heisenberg.core.stages import Recogniser
 from heisenberg.runner import engines
 from heisenberg.runner.engines import NewSpec
 from heisenberg.stt.buffered import BufferedRecogniser
+from heisenberg.stt.recordings import RecordingTranscriber
+from heisenberg.stt.wyoming import passages
 from tests import speech
 from tests.contract.conftest import PooledLane, StartWorker
 from tests.fakes.stages import FakeRecogniser
@@ -312,12 +316,17 @@ async def test_a_worker_that_is_lost_in_mid_decode_costs_one_attempt(
         assert child is not lane.keeper.child
 
 
+async def in_blocks(sound: Samples) -> AsyncIterator[Samples]:
+    for block in speech.chunks(sound, 16_000):
+        yield block
+
+
 @pytest.mark.e2e
 async def test_a_recording_is_transcribed_with_its_times(models: Path, pooled_lane: PooledLane) -> None:
     sound = speech.join(*[speech.join(speech.say(sentence), speech.silence(1.0)) for sentence in SENTENCES])
     async with pooled_lane(whisper(models / MODEL)) as lane:
-        recogniser = BufferedRecogniser(lane.lease, language="en", partials=False, timeout_s=60)
-        found = [segment async for segment in recogniser.segments(sound)]
+        transcriber = RecordingTranscriber(lane.lease, partial(passages, stall_s=60), wait_s=60)
+        found = [part async for part in transcriber.listen(in_blocks(sound), Wanted()) if isinstance(part, Passage)]
     heard, said = words_of(" ".join(segment.text for segment in found)), words_of(" ".join(SENTENCES))
 
     assert [segment.start for segment in found] == sorted(segment.start for segment in found)

@@ -12,11 +12,14 @@ from wyoming.event import Event
 
 from heisenberg.core.audio import Samples
 from heisenberg.core.errors import TranscriptionError
+from heisenberg.core.recordings import Passage, TimedWord, Wanted
 from heisenberg.core.stages import Transcript
 from heisenberg.stt.buffered import BufferedRecogniser
+from heisenberg.stt.wyoming import passages
 from tests.fakes.stages import FakeService
 from tests.fakes.wyoming_service import WyomingService, wyoming_service
 
+PLAIN = Wanted()
 COMMAND: Samples = np.arange(24_000, dtype=np.int16)
 """A second and a half."""
 
@@ -385,38 +388,79 @@ def segment(number: int) -> Event:
     )
 
 
+async def stretch(service: FakeService, wanted: Wanted = PLAIN) -> list[Passage]:
+    async with service.lease() as lease:
+        return [passage async for passage in passages(lease, COMMAND, wanted, stall_s=5)]
+
+
 async def test_a_recording_comes_segment_by_segment() -> None:
     async with wyoming_service() as service:
         service.enqueue(Event("transcript-start"), segment(0), segment(1), HELLO, Event("transcript-stop"))
-        found = [s async for s in recogniser(service).segments(COMMAND)]
+        found = await stretch(service)
 
     assert [(0, 1, "Part 0."), (1, 2, "Part 1.")] == [(s.start, s.end, s.text) for s in found]
     assert {"segments": True} == service.requests[0][0].data["context"]
 
 
+async def test_what_is_wanted_of_a_recording_reaches_the_service() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(HELLO)
+        await stretch(service, Wanted("fr", "translate", "Paris,", 0.2, words=True))
+
+    asked = {"segments": True, "task": "translate", "prompt": "Paris,", "temperature": 0.2, "words": True}
+    assert ("fr", asked) == (service.requests[0][0].data["language"], service.requests[0][0].data["context"])
+
+
+async def test_a_service_that_tells_no_times_gives_one_passage() -> None:
+    """Any other Wyoming service than ours; one that streams tells pieces of text first."""
+    async with wyoming_service() as service:
+        service.enqueue(Event("transcript-start"), Event("transcript-chunk", data={"text": "Hello "}), HELLO)
+        found = await stretch(service)
+
+    assert [Passage(0.0, 1.5, "Hello there.", "en")] == found
+
+
+async def test_words_come_with_their_times() -> None:
+    told = {"start": 0, "end": 1, "text": "Hello.", "language": "en", "words": [["Hello.", 0.1, 0.6, 0.9]]}
+    async with wyoming_service() as service:
+        service.enqueue(Event("transcript-chunk", data=told), HELLO)
+        found = await stretch(service)
+
+    assert (TimedWord("Hello.", 0.1, 0.6, 0.9),) == found[0].words
+
+
+async def test_what_the_request_is_to_blame_for_is_told_apart() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(Error(text="the model knows no language 'xx'", code="refused").event())
+        with pytest.raises(TranscriptionError, match="no language 'xx'") as caught:
+            await stretch(service)
+
+    assert "usage" == caught.value.code
+
+
 async def test_a_recording_that_breaks_off_is_an_error() -> None:
     async with wyoming_service() as service:
         service.enqueue(segment(0))
-        segments = recogniser(service).segments(COMMAND)
+        async with service.lease() as lease:
+            found = passages(lease, COMMAND, Wanted(), stall_s=5)
 
-        assert "Part 0." == (await anext(segments)).text
+            assert "Part 0." == (await anext(found)).text
 
-        with pytest.raises(TranscriptionError, match="ended before it was done"):
-            await anext(segments)
+            with pytest.raises(TranscriptionError, match="ended before it was done"):
+                await anext(found)
 
 
 async def test_a_segment_without_its_times_is_one_clear_error() -> None:
     async with wyoming_service() as service:
-        service.enqueue(Event("transcript-chunk", data={"text": "Part 0."}))
+        service.enqueue(segment(0), Event("transcript-chunk", data={"text": "Part 0."}))
         with pytest.raises(TranscriptionError, match="not understood"):
-            await anext(recogniser(service).segments(COMMAND))
+            await stretch(service)
 
 
 async def test_who_leaves_a_recording_leaves_the_service() -> None:
     async with wyoming_service() as service:
         service.enqueue(segment(0), service.released, segment(1))
-        segments = recogniser(service).segments(COMMAND)
-        await anext(segments)
-        await segments.aclose()
-
-        assert 0 == service.leases
+        async with service.lease() as lease:
+            found = passages(lease, COMMAND, Wanted(), stall_s=5)
+            await anext(found)
+            await found.aclose()
