@@ -67,17 +67,23 @@ async def serving(config: Config, fleet: Fleet, listening: Listening | None = No
 
     Raises: PortInUse; ConfigError if the models would be open to others.
     """
-    Policy(config.server)  # before anybody could knock
-    opened = listening or open_ports(config.server)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        if listening is not None:
+            stack.callback(listening.close)
+        Policy(config.server)  # before anybody could knock
+        opened = listening or open_ports(config.server)
+        stack.callback(opened.close)
         raise_descriptor_limit()
-        connector = aiohttp.TCPConnector(limit=0)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as http:
-            async with _answering(Server(Context(config, fleet, http, opened.ollama_port)), opened):
-                yield opened.urls
-    finally:
-        opened.close()
+        http = await stack.enter_async_context(_client())
+        app = Server(Context(config, fleet, http, opened.ollama_port))
+        await stack.enter_async_context(_answering(app, opened))
+        yield opened.urls
+
+
+def _client() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
 
 
 @asynccontextmanager
