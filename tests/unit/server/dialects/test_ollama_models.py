@@ -1,0 +1,108 @@
+"""Models in Ollama's words."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from heisenberg.runner.catalog.entry import Model
+from heisenberg.runner.catalog.gguf import GgufHeader
+from heisenberg.runner.fleet import Loaded
+from heisenberg.server.dialects import ollama_models
+from heisenberg.server.dialects.ollama_pull import pulled_name
+
+HEADER = GgufHeader(
+    architecture="qwen3",
+    basename="Qwen3",
+    size_label="4B",
+    parameters=4_000_000_000,
+    quantisation="Q4_K_M",
+    context_length=40_960,
+    embedding_length=2560,
+    fields={"tokenizer.ggml.tokens": None, "tokenizer.chat_template": "{{ x }}", "general.license": "apache-2.0"},
+)
+MODEL = Model(
+    "qwen3-4b",
+    "llm",
+    display_name="Qwen3 4B",
+    files=(Path("/secret/qwen3.gguf"),),
+    header=HEADER,
+    size_bytes=2_500_000_000,
+    modified_s=1_700_000_000.5,
+    capabilities=frozenset({"completion", "tools", "insert", "transcription"}),
+    context_tokens=8192,
+)
+REMOTE = Model("far", "llm", urls=("http://far:8000",), capabilities=frozenset({"completion"}))
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_an_entry_of_the_list() -> None:
+    entry = ollama_models.tag(MODEL)
+
+    assert ("qwen3-4b:latest", "qwen3-4b:latest") == (entry["name"], entry["model"])
+    assert "2023-11-14T22:13:20.500000Z" == entry["modified_at"]
+    assert entry["details"] == {
+        "parent_model": "",
+        "format": "gguf",
+        "family": "qwen3",
+        "families": ["qwen3"],
+        "parameter_size": "4B",
+        "quantization_level": "Q4_K_M",
+    }
+    assert ["completion", "tools", "insert"] == entry["capabilities"]
+
+
+def test_the_context_length_is_what_a_request_may_use() -> None:
+    """Clients fill the window that they are told of; the model was trained for more."""
+    info = ollama_models.shown(MODEL, is_verbose=False)["model_info"]
+
+    assert (8192, "qwen3", "Qwen3 4B") == (
+        info["qwen3.context_length"],
+        info["general.architecture"],
+        info["general.basename"],
+    )
+    assert "tokenizer.chat_template" not in info
+    assert "tokenizer.chat_template" in ollama_models.shown(MODEL, is_verbose=True)["model_info"]
+
+
+def test_paths_stay_here() -> None:
+    assert "secret" not in f"{ollama_models.shown(MODEL, is_verbose=True)}{ollama_models.tag(MODEL)}"
+
+
+def test_a_template_tells_whether_there_is_a_suffix() -> None:
+    assert ".Suffix" in ollama_models.shown(MODEL, is_verbose=False)["template"]
+    assert ".Suffix" not in ollama_models.shown(REMOTE, is_verbose=False)["template"]
+
+
+def test_a_model_of_which_nothing_is_known_has_no_nulls() -> None:
+    assert None not in ollama_models.tag(REMOTE)["details"].values()
+    assert "unknown" == ollama_models.model_info(REMOTE)["general.architecture"]
+
+
+@pytest.mark.parametrize(
+    ("expires_in_s", "expected"), [(60.0, "2026-01-01T00:01:00Z"), (None, "2026-01-01T00:05:00Z"), (-1.0, "2300-")]
+)
+def test_when_a_model_leaves(expires_in_s: float | None, expected: str) -> None:
+    entry = ollama_models.running(Loaded(MODEL, "loaded", expires_in_s, 0, 3_000_000_000), NOW)
+
+    assert entry["expires_at"].startswith(expected)
+    assert (3_000_000_000, 8192) == (entry["size"], entry["context_length"])
+
+
+def test_shortened_embeddings_have_length_one() -> None:
+    assert [0.6, 0.8] == pytest.approx(ollama_models.shortened([3.0, 4.0, 12.0], 2))
+    assert [0.0] == ollama_models.shortened([0.0, 1.0], 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("smollm2-135m", "smollm2-135m"),
+        ("smollm2-135m:latest", "smollm2-135m"),
+        ("hf.co/owner/repo:Q4_K_M", "hf:owner/repo:Q4_K_M"),
+        ("huggingface.co/owner/repo:latest", "hf:owner/repo"),
+        ("hf:owner/repo", "hf:owner/repo"),
+    ],
+)
+def test_names_of_pulls(asked: str, meant: str) -> None:
+    assert meant == pulled_name(asked)

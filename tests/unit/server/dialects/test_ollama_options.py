@@ -1,0 +1,105 @@
+"""Options and durations: known ones, within bounds."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heisenberg.server.asgi import BadRequest
+from heisenberg.server.dialects import ollama_context
+from heisenberg.server.dialects.ollama_options import RANGES, keep_alive_s, sampling
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"temperature": 0.5, "top_k": 40.0, "seed": 7}, {"temperature": 0.5, "top_k": 40, "seed": 7}),
+        ({"temperature": -1, "top_p": 5}, {"temperature": 0, "top_p": 1}),
+        ({"num_predict": 20}, {"max_tokens": 20}),
+        ({"num_predict": -1}, {}),
+        ({"num_predict": -2}, {}),
+        ({"num_predict": 0}, {}),
+        ({"repeat_last_n": -1}, {"repeat_last_n": 2048}),
+        ({"repeat_last_n": 10**12}, {"repeat_last_n": 32_768}),
+        ({"stop": "END"}, {"stop": ["END"]}),
+        ({"stop": ["a", ""]}, {"stop": ["a"]}),
+        ({"stop": None, "seed": None}, {}),
+        ({"unheard_of": 1}, {}),
+    ],
+)
+def test_options(options: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert expected == sampling(options, 2048)
+
+
+@pytest.mark.parametrize("options", [{"temperature": "hot"}, {"seed": True}, {"stop": [1]}, {"stop": ["a"] * 65}])
+def test_options_of_the_wrong_type_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match="option"):
+        sampling(options, 0)
+
+
+@given(st.dictionaries(st.sampled_from([*RANGES, "num_predict", "repeat_last_n", "stop"]), json_values))
+def test_numbers_never_leave_their_range(options: dict[str, Any]) -> None:
+    try:
+        found = sampling(options, 0)
+    except BadRequest:
+        return
+
+    for allowed in RANGES.values():
+        assert allowed.least <= found.get(allowed.name, allowed.least) <= allowed.most
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        (0, 0),
+        (90, 90),
+        (0.5, 0.5),
+        (-1, -1),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("1.5s", 1.5),
+        ("250ms", 0.25),
+        ("0", 0),
+        ("30", 30),
+        ("-1m", -1),
+        ("-0", 0),
+        (1e300, -1),
+    ],
+)
+def test_durations(value: object, seconds: float | None) -> None:
+    assert seconds == keep_alive_s(value)
+
+
+@pytest.mark.parametrize("value", ["soon", "5 minutes", "5m!", True, [], float("nan"), "1" * 5000])
+def test_what_is_no_duration_is_refused(value: object) -> None:
+    with pytest.raises(BadRequest, match="keep_alive"):
+        keep_alive_s(value)
+
+
+messages = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": st.text()})
+)
+
+
+@given(messages)
+def test_a_context_holds_the_conversation(conversation: list[dict[str, Any]]) -> None:
+    context = ollama_context.encode(conversation)
+
+    assert len(context) > 2
+    assert all(0 <= number < 2**31 for number in context)
+    assert conversation == ollama_context.decode(context)
+
+
+@given(json_values | st.lists(st.integers()).map(lambda rest: [ollama_context.MAGIC, *rest]))
+def test_a_context_from_elsewhere_is_refused(context: object) -> None:
+    with pytest.raises(BadRequest):
+        ollama_context.decode(context)
