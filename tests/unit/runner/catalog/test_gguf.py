@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from heisenberg.runner.catalog.gguf import GgufHeader, read_header
+from heisenberg.runner.catalog.gguf_window import WINDOW_BYTES
 from tests.fakes.gguf_writer import Tensor, Typed, write_gguf
 
 LLAMA = {"general.architecture": "llama"}
@@ -248,6 +249,13 @@ def test_a_token_for_infill_means_insert_wherever_it_is(tmp_path: Path, token: s
     tokens = ["a token's"] * before + [token] + ["b"] * 3
 
     assert header(tmp_path, {**LLAMA, "tokenizer.ggml.tokens": tokens}).capabilities == {"insert"}
+
+
+def test_a_token_for_infill_is_found_across_the_end_of_what_is_read_at_once(tmp_path: Path) -> None:
+    for filler in range(WINDOW_BYTES - 250, WINDOW_BYTES):
+        read = header(tmp_path, {"tokenizer.ggml.tokens": ["x" * filler, "<|fim_prefix|>", "b" * 500]})
+
+        assert read.capabilities == {"insert"}
 
 
 def test_only_a_whole_token_for_infill_counts(tmp_path: Path) -> None:

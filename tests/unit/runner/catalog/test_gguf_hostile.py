@@ -174,6 +174,21 @@ def test_a_huge_number_anywhere_is_an_error(tmp_path: Path, build: Callable[[Pat
     assert read_within_bounds(path) is None
 
 
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda path: raw(path, keys=65_537), "65537 keys, more than 65536"),
+        (lambda path: raw(path, keys=0, tensors=1_000_001), "1000001 tensors, more than 1000000"),
+        (lambda path: raw(path, u64(65_536), b"k" * 65_536, u32(4, 0)), "a key is said to have 65536 bytes"),
+        (lambda path: raw(path, text("t"), u32(5), u64(*[1] * 5), u32(0), u64(0), keys=0, tensors=1), "5 dimensions"),
+        (lambda path: raw(path, text("t"), u32(1), u64(1 << 61), u32(99), u64(0), keys=0, tensors=1), "weights"),
+    ],
+)
+def test_each_limit_is_named(tmp_path: Path, build: Callable[[Path], Path], said: str) -> None:
+    with pytest.raises(ModelUnreadable, match=said):
+        read_header(build(tmp_path / "m.gguf"))
+
+
 def test_arrays_nested_deeply_are_refused(tmp_path: Path) -> None:
     path = raw(tmp_path / "m.gguf", key("deep", 9), *[u32(9) + u64(1)] * 100_000)
 
