@@ -99,7 +99,7 @@ class RunOptions:
 
 async def run_assistant(config: Config, options: RunOptions) -> Tally:
     """Run the assistant until its input ends or it is asked to stop."""
-    async with Runner(config) as runner, AsyncExitStack() as stack:
+    async with Runner(config, serves=options.on_served is not None) as runner, AsyncExitStack() as stack:
         if options.on_served is not None:
             from heisenberg.server.serving import serving  # costs start-up time that few need
 
@@ -183,7 +183,7 @@ def _open_earcons(config: Config, output: AudioOutput, session: Session, stack: 
 
 
 def _watch(config: Config, runner: Runner, session: Session, service: ServiceManager, stack: AsyncExitStack) -> None:
-    """Let the watchdog look after the audio thread and the event loop."""
+    """Let the watchdog look after the audio thread, the event loop and what waits for the session."""
     pulse = LoopPulse()
     pulse.start()
     stack.callback(pulse.stop)
@@ -193,10 +193,11 @@ def _watch(config: Config, runner: Runner, session: Session, service: ServiceMan
         return session.audio_stalled(error)
 
     watchdog = Watchdog(
-        # Nothing but time can heal an event loop: it gets as long once more.
+        # Nothing but time can heal an event loop, or a session that waits: they get as long once more.
         [
             Watched("loop", lambda: pulse.count, lambda: True),
             Watched("audio", lambda: session.audio_progress, heal_audio),
+            Watched("inbox", lambda: session.inbox_progress, lambda: True),
         ],
         stall_s=config.watchdog.stall_seconds,
         on_stall=lambda name, seconds, is_healed: session.stalled(name, seconds),

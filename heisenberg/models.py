@@ -18,9 +18,9 @@ from heisenberg.llm.brain import SchemaBrain
 from heisenberg.runner import engines
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
-from heisenberg.runner.catalog.store import Store
+from heisenberg.runner.catalog.store import InstalledModel, Store
 from heisenberg.runner.fleet import Fleet
-from heisenberg.runner.lanes import Lane, Priority
+from heisenberg.runner.lanes import Priority
 from heisenberg.runner.pool import Pool
 from heisenberg.runner.supervisor.sweep import Ledger
 from heisenberg.stt.buffered import BufferedRecogniser
@@ -58,22 +58,39 @@ class RemoteService:
 
 
 class Runner:
-    """The models of this process. Use as an async context manager; leaving it ends every child."""
+    """The models of this process. Use as an async context manager; leaving it ends every child.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: the whole configuration.
+        serves: whether clients use the models, as well.
+        assists: whether the assistant does.
+    """
+
+    def __init__(self, config: Config, *, serves: bool = False, assists: bool = True) -> None:
         self._config = config
+        self._serves = serves
         self._ledger = Ledger(platformdirs.user_state_path("heisenberg", appauthor=False) / "children")
         self._ledger.sweep()
         self._sockets = self._ledger.new_sockets_folder()
         self.store = Store(config.models.folder)
         self.pool = Pool(config.runner, self._ledger, _log_worker)
-        self.fleet = Fleet(config, Catalog(config, self.store), self.pool, self._sockets)
+        self.fleet = Fleet(
+            config,
+            Catalog(config, self.store),
+            self.pool,
+            self._sockets,
+            serves=serves,
+            assistants=assistants_models(config) if assists else (),
+        )
         self._warned: set[str] = set()
 
     async def __aenter__(self) -> "Runner":
+        if self._serves:
+            self.fleet.preload()
         return self
 
     async def __aexit__(self, *failure: object) -> None:
+        await self.fleet.close()
         await self.pool.close()
         self._ledger.close()
 
@@ -140,7 +157,7 @@ class Runner:
     def brain(self) -> SchemaBrain:
         """The language model, as configured. Raises ModelNotFound."""
         llm = self._config.llm
-        service = RemoteService(llm.url, llm.api_key).lease if llm.url else self._llama().lease
+        service = RemoteService(llm.url, llm.api_key).lease if llm.url else self._llama()
         return SchemaBrain(llm, self._config.visual, service)
 
     def turn_detector(self) -> SmartTurn:
@@ -155,9 +172,7 @@ class Runner:
         return RemoteService(stt.url, stt.api_key).lease
 
     def _whisper(self, name: str, priority: Priority) -> LeaseService:
-        path = self.store.find(name, "stt").path
-        lane = self.pool.lane(name, engines.whisper(name, str(path), self._config.stt, self._sockets))
-        return functools.partial(lane.lease, priority)
+        return self._leasing(self._model(name, self.store.find(name, "stt")), priority)
 
     def _voice(
         self,
@@ -187,19 +202,19 @@ class Runner:
 
     def _piper(self, tts: TtsConfig, espeak: Voice, context: dict[str, float], priority: Priority) -> Voice:
         try:
-            onnx = self.store.find(tts.voice, "tts").file(".onnx")
+            installed = self.store.find(tts.voice, "tts")
+            onnx = installed.file(".onnx")
         except ModelNotFound as exc:
             if tts.fallback == "none":
                 raise
             self._warn_once(f"espeak-ng speaks in place of Piper. {exc}")
             return espeak
-        lane = self.pool.lane(tts.voice, engines.piper(tts.voice, onnx, tts, self._sockets))
-        lease = functools.partial(lane.lease, priority)
-        voice = WyomingVoice(lease, timeout_s=tts.timeout_seconds, context=context)
+        model = self._model(tts.voice, installed)
+        voice = WyomingVoice(self._leasing(model, priority), timeout_s=tts.timeout_seconds, context=context)
         if tts.fallback == "none":
             return voice
         # A lane that others use, too, is not this one's to stop.
-        give_up = lane.keeper.stop if priority is Priority.VOICE else None
+        give_up = functools.partial(self.fleet.give_up, model) if priority is Priority.VOICE else None
         return FallbackVoice(voice, engines.piper_languages(onnx), espeak, give_up=give_up)
 
     def _warn_once(self, message: str) -> None:
@@ -207,15 +222,39 @@ class Runner:
             self._warned.add(message)
             log.warning("%s", message)
 
-    def _llama(self) -> Lane:
-        llm = self._config.llm
-        return self.pool.lane(llm.model, engines.llama(llm.model, self.store.find(llm.model, "llm").file(".gguf"), llm))
+    def _llama(self) -> LeaseService:
+        name = self._config.llm.model
+        installed = self.store.find(name, "llm")
+        installed.file(".gguf")  # said now, not at the first question
+        return self._leasing(self._model(name, installed), Priority.VOICE)
+
+    def _model(self, name: str, installed: InstalledModel) -> Model:
+        """*installed* as clients know it, so that they share its process; by *name* where there are no clients."""
+        if self._serves:
+            for model in self.fleet.catalog.all():
+                if model.kind == installed.kind and model.files and model.files[0] == installed.files[0]:
+                    return model
+        files = (installed.path,) if installed.kind == "stt" else installed.files
+        return Model(name, installed.kind if installed.kind != "turn" else "llm", files=files)
+
+    def _leasing(self, model: Model, priority: Priority) -> LeaseService:
+        return functools.partial(self.fleet.lease, model, priority)
 
     def _espeak_voice(self) -> str:
         tts, language = self._config.tts, self._config.llm.language
         if tts.engine == "espeak" and not tts.voice.startswith("piper-"):
             return tts.voice
         return language if language != "auto" else "en"
+
+
+def assistants_models(config: Config) -> frozenset[str]:
+    """Names of the models that run here for the assistant."""
+    names = {
+        config.stt.model: config.stt.engine == "whisper",
+        config.llm.model: not config.llm.url,
+        config.tts.voice: config.tts.engine == "piper",
+    }
+    return frozenset(name for name, is_here in names.items() if is_here)
 
 
 def _log_worker(what: str, model: str, reason: str) -> None:

@@ -51,7 +51,7 @@ async def served(
     config = server_config(folder, remote, sections)
     has_second = sections.get("server", {}).get("ollama_port") != 0
     async with (
-        Runner(config) as runner,
+        Runner(config, serves=True, assists=False) as runner,
         serving(config, runner.fleet, free_ports(config, has_second=has_second)) as addresses,
     ):
         yield Served(addresses[0], addresses[-1], runner.fleet)

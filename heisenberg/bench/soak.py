@@ -23,10 +23,10 @@ from heisenberg.bench.troubled_ends import OscEar, TroubledOutput
 from heisenberg.bench.turn_ledger import Census, TurnLedger, census, leaks
 from heisenberg.core.config import Config
 from heisenberg.core.errors import HeisenbergError
+from heisenberg.core.stages import LeaseService
 from heisenberg.main import RunOptions, bounds, run_session
 from heisenberg.models import Runner
 from heisenberg.orchestrator.states import State
-from heisenberg.runner.lanes import Lane, Lease, Priority
 
 __all__ = ["SoakReport", "report", "soak"]
 
@@ -273,20 +273,5 @@ class _RelayedRunner(Runner):
         super().__init__(config)
         self._relay = relay
 
-    def _llama(self) -> Lane:
-        return _RelayedLane(super()._llama(), self._relay)
-
-
-class _RelayedLane(Lane):
-    """*lane*, through a relay."""
-
-    def __init__(self, lane: Lane, relay: BadLlm) -> None:
-        super().__init__(lane.keeper)
-        self._lane = lane
-        self._relay = relay
-
-    @asynccontextmanager
-    async def lease(self, priority: Priority = Priority.VOICE) -> AsyncIterator[Lease]:
-        """See Lane."""
-        async with self._relay.leased(lambda: self._lane.lease(priority))() as service:
-            yield service  # type: ignore[misc]  # has what a lease has
+    def _llama(self) -> LeaseService:
+        return self._relay.leased(super()._llama())

@@ -55,23 +55,60 @@ def piper_languages(model: Path) -> frozenset[str]:
         return frozenset()
 
 
-def llama(name: str, model: Path, config: LlmConfig) -> NewSpec:
+def llama(
+    name: str,
+    model: Path,
+    config: LlmConfig,
+    *,
+    slots: int = 1,
+    pooling: str | None = None,
+    is_embedded: bool = False,
+    alias: str = "",
+) -> NewSpec:
     """llama.cpp's server for the GGUF file *model*: an installed one, else the embedded one.
+
+    Args:
+        name: the model's name.
+        model: its first file.
+        config: which program, and with what.
+        slots: requests at once; each has the whole context window.
+        pooling: it is to embed, and how vectors of tokens become one (``mean``, ``cls``, ``last``; empty is what the
+            model says); None if it is to generate.
+        is_embedded: whether to use the embedded one, even if another is installed.
+        alias: the model's name in answers; empty is *name*.
 
     Raises: ModelFailedToStart if there is neither.
     """
-    program = find_llama_server(config.server_path)
+    program = None if is_embedded else find_llama_server(config.server_path)
     if program is None and not has_embedded_llama():
         raise ModelFailedToStart(
             "No llama-server on the PATH, and the embedded one has no build for this machine. "
             "Install llama.cpp, set llm.server_path, or point llm.url at a running server.",
             code="missing-program",
         )
-    return lambda: _llama_spec(name, model, config, program, free_port(), secrets.token_urlsafe(24))
+
+    def new_spec() -> ChildSpec:
+        port, key = free_port(), secrets.token_urlsafe(24)
+        argv = llama_argv(program, alias or name, model, config, port, slots=slots, pooling=pooling)
+        if program is not None:
+            argv = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "workers" / "guard.py"), *argv)
+        address = Address(f"http://127.0.0.1:{port}", key, alias or name)
+        return ChildSpec(name, argv, address, llama_is_ready, {"LLAMA_API_KEY": key})
+
+    return new_spec
 
 
-def llama_argv(program: Path | None, name: str, model: Path, config: LlmConfig, port: int) -> tuple[str, ...]:
-    """The command line of llama.cpp's server: *program*, or the embedded one if None."""
+def llama_argv(
+    program: Path | None,
+    name: str,
+    model: Path,
+    config: LlmConfig,
+    port: int,
+    *,
+    slots: int = 1,
+    pooling: str | None = None,
+) -> tuple[str, ...]:
+    """The command line of llama.cpp's server: *program*, or the embedded one if None. See :func:`llama`."""
     common: tuple[str, ...] = (
         "--alias",
         name,
@@ -80,9 +117,11 @@ def llama_argv(program: Path | None, name: str, model: Path, config: LlmConfig, 
         "--port",
         str(port),
         "--ctx-size",
-        str(config.context_tokens),
+        str(slots * config.context_tokens),  # it divides them among its slots
     )
-    common += ("--parallel", "1")
+    common += ("--parallel", str(slots))
+    if pooling is not None:
+        common += ("--embeddings", *(("--pooling", pooling) if pooling else ()))
     common += ("--threads", str(config.threads or _llm_threads()))
     if config.gpu_layers >= 0:
         common += ("--gpu-layers", str(config.gpu_layers))
@@ -126,14 +165,6 @@ def is_free_port(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _llama_spec(name: str, model: Path, config: LlmConfig, program: Path | None, port: int, key: str) -> ChildSpec:
-    argv = llama_argv(program, name, model, config, port)
-    if program is not None:
-        argv = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "workers" / "guard.py"), *argv)
-    address = Address(f"http://127.0.0.1:{port}", key)
-    return ChildSpec(name, argv, address, llama_is_ready, {"LLAMA_API_KEY": key})
 
 
 def _worker(

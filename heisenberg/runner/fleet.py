@@ -1,28 +1,39 @@
 """Every model of this machine, ready to be leased: loaded when asked for, unloaded when it is not.
 
 The one door through which the assistant and the server reach models. It knows what is in memory; what exists is the
-catalog's affair (``catalog/index.py``), one model's process the keeper's (``supervisor/keeper.py``), and what is said
-to a model that of whoever leases it.
+catalog's affair (``catalog/index.py``), who gets a seat in memory the scheduler's (``residency.py``, ``seats.py``), a
+place in the process the lane's (``lanes.py``), one model's process the keeper's (``supervisor/keeper.py``), and what
+is said to a model that of whoever leases it.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import asyncio
+import functools
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from heisenberg.core.config import Config
-from heisenberg.core.errors import ModelNotFound
-from heisenberg.runner import engines
+from heisenberg.core.errors import HeisenbergError, UpstreamError
+from heisenberg.runner import launch
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
-from heisenberg.runner.lanes import Lane, Lease, Priority
+from heisenberg.runner.lanes import Lane, Priority
+from heisenberg.runner.launch import Use
+from heisenberg.runner.memory import Footprint
 from heisenberg.runner.pool import Pool
+from heisenberg.runner.remote import Remotes
+from heisenberg.runner.residency import Phase, Seat, Terms
+from heisenberg.runner.seats import Seats
+from heisenberg.runner.supervisor.process import ChildSpec
 
-Use = Literal["generate", "embed"]
-"""What a language model is wanted for; a llama-server does one or the other."""
+log = logging.getLogger(__name__)
 
 State = Literal["loading", "loaded", "unloading"]
+
+_STATES: dict[Phase, State] = {Phase.LOADING: "loading", Phase.LOADED: "loaded", Phase.STOPPING: "unloading"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +51,12 @@ class ModelLease:
     """The place in its llama-server that is reserved for this lease; None if there are no numbered places."""
     load_seconds: float = 0.0
     """How long it took to load for this lease; 0 if it was there."""
-    _lease: Lease | None = None
+    _condemn: Callable[[str], None] | None = field(default=None, repr=False)
 
     def condemn(self, reason: str) -> None:
         """It no longer answers; a fresh one is started for the next lease, or another server is asked."""
-        if self._lease is not None:
-            self._lease.condemn(reason)
+        if self._condemn is not None:
+            self._condemn(reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ class Loaded:
     expires_in_s: float | None
     """Seconds until it is unloaded if nobody uses it; None if never, or while it is in use."""
     in_use: int
-    """Leases now."""
+    """Leases now, those included that wait for a place in it."""
     memory_bytes: int = 0
     """What its process holds."""
 
@@ -70,13 +81,34 @@ class Fleet:
         catalog: what exists.
         pool: the processes.
         sockets: a short folder for sockets that only we may enter.
+        serves: whether clients use the models, too. The assistant alone has one place in each, and no limit.
+        assistants: names of the models that the assistant will use. They stay in memory from its first lease on, and
+            the first place in its language model is its own.
     """
 
-    def __init__(self, config: Config, catalog: Catalog, pool: Pool, sockets: Path) -> None:
+    def __init__(
+        self,
+        config: Config,
+        catalog: Catalog,
+        pool: Pool,
+        sockets: Path,
+        *,
+        serves: bool = False,
+        assistants: Collection[str] = frozenset(),
+    ) -> None:
         self.catalog = catalog
         self._config = config
         self._pool = pool
         self._sockets = sockets
+        self._serves = serves
+        self._assistants = frozenset(assistants)
+        limit = config.runner.max_loaded
+        self._seats = Seats(pool, max(limit, len(self._assistants)) if serves and limit else 0)
+        self._remotes = Remotes()
+        self._voices: set[str] = set()
+        self._models: dict[str, Model] = {}
+        self._footprints: dict[str, Footprint] = {}
+        self._preloading: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def lease(
@@ -91,17 +123,24 @@ class Fleet:
 
         Args:
             model: one of the catalog.
-            priority: voice goes first.
+            priority: voice goes first. It is the assistant's: what it uses stays in memory, and is restarted at once.
             use: whether it is to generate text or to embed it.
             keep_alive_s: seconds it stays in memory after this lease, in place of its own; negative is for ever.
 
         Raises: HeisenbergError if it cannot be started, or if it was waited for too long.
         """
-        if model.is_remote:
-            yield ModelLease(model, model.urls[0], model.api_key, model.remote_name)
-            return
-        async with self._lane(model).lease(priority) as lease:
-            yield ModelLease(model, lease.url, lease.api_key, model.name, _lease=lease)
+        async with AsyncExitStack() as stack:
+            wait_s = self._config.runner.wait_seconds
+            try:
+                async with asyncio.timeout(wait_s):
+                    lease = await self._leased(stack, model, priority, use, keep_alive_s)
+            except TimeoutError:
+                raise UpstreamError(
+                    f"model '{model.name}' was waited for in vain for {wait_s:g} s: it is loading, busy, or there is "
+                    "no room for it in memory. Try again later, or raise runner.wait_seconds.",
+                    code="model-busy",
+                ) from None
+            yield lease
 
     async def load(self, model: Model, *, keep_alive_s: float | None = None) -> float:
         """Bring *model* into memory; how many seconds that took. Raises HeisenbergError."""
@@ -109,22 +148,103 @@ class Fleet:
             return lease.load_seconds
 
     async def unload(self, model: Model) -> bool:
-        """Take it out of memory, once nobody uses it; whether it was there."""
-        lane = self._lane(model)
-        was_there = lane.keeper.child is not None
-        await lane.keeper.stop()
-        return was_there
+        """Take it out of memory, once nobody uses it; whether it was there.
+
+        Raises: UpstreamError if the assistant needs it, or if it is in use for too long.
+        """
+        names = self._process_names(model)
+        if self._voices.intersection(names):
+            raise UpstreamError(f"model '{model.name}' stays in memory: the assistant uses it.", code="model-busy")
+        try:
+            async with asyncio.timeout(self._config.runner.wait_seconds):
+                return any(await asyncio.gather(*(self._seats.empty(name) for name in names)))
+        except TimeoutError:
+            raise UpstreamError(f"model '{model.name}' is still in use. Try again later.", code="model-busy") from None
 
     def loaded(self) -> list[Loaded]:
-        """What is in memory."""
-        names = self._pool.pids()
-        return [Loaded(model, "loaded", None, 0) for model in self.catalog.all() if model.name in names]
+        """What is in memory, by name."""
+        return [self._as_loaded(name, seat) for name, seat in sorted(self._seats.taken.items())]
 
     def log_tail(self, model: Model) -> list[str]:
-        """The last lines that its process printed, oldest first; empty if it never ran."""
-        return []
+        """The last lines that its process and those before it printed, oldest first; empty if it never ran."""
+        lanes = [self._pool.existing(name) for name in self._process_names(model)]
+        return [line for lane in lanes if lane is not None for line in lane.keeper.lines]
 
-    def _lane(self, model: Model) -> Lane:
-        if model.path is None or model.kind != "llm":
-            raise ModelNotFound(f"model '{model.name}' is no language model.")
-        return self._pool.lane(model.name, engines.llama(model.name, model.path, self._config.llm))
+    async def give_up(self, model: Model) -> None:
+        """The assistant will not use it any more, since it does not start: end its process at once."""
+        self._voices.discard(model.name)
+        if (lane := self._pool.existing(model.name)) is not None:
+            lane.keeper.restarts = False
+            await lane.keeper.stop()
+
+    def preload(self) -> None:
+        """Begin to load the models that are to be there from the start, behind everybody else."""
+        self._preloading = asyncio.create_task(self._preload(), name="preloading models")
+
+    async def close(self) -> None:
+        """Stop what is under way; the pool ends the processes."""
+        if self._preloading is not None:
+            self._preloading.cancel()
+            await asyncio.gather(self._preloading, return_exceptions=True)
+        await self._seats.close()
+
+    # ── leases ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _leased(
+        self, stack: AsyncExitStack, model: Model, priority: Priority, use: Use, keep_s: float | None
+    ) -> ModelLease:
+        """A lease that ends with *stack*."""
+        if model.is_remote:
+            url = await self._remotes.choose(model.name, model.urls)
+            condemn = functools.partial(self._remotes.condemn, url)
+            return ModelLease(model, url, model.api_key, model.remote_name, _condemn=condemn)
+        name = launch.process_name(model, use)
+        self._models[name] = model
+        lane = self._lane(name, model, use)
+        if priority is Priority.VOICE:
+            self._voices.add(name)
+            lane.keeper.restarts = True
+        terms = Terms(name, model.group, model.is_pinned or name in self._voices, model.ttl_s)
+        load_seconds = await stack.enter_async_context(self._seats.seat(terms, priority, keep_s))
+        lease = await stack.enter_async_context(lane.lease(priority))
+        slot = lease.place if lane.places.number > 1 else None
+        return ModelLease(model, lease.url, lease.api_key, model.name, slot, load_seconds, lease.condemn)
+
+    def _lane(self, name: str, model: Model, use: Use) -> Lane:
+        is_assistants = model.name in self._assistants
+        places = launch.places(model, use, self._config, serves=self._serves, is_assistants=is_assistants)
+
+        def new_spec() -> ChildSpec:
+            newest = self._models[name]  # the catalog may have found a newer file since the last start
+            return launch.new_spec(newest, use, self._config, self._sockets, places.number)()
+
+        return self._pool.lane(name, new_spec, places, restarts=False)
+
+    async def _preload(self) -> None:
+        for model in self.catalog.all():
+            if model.preload and not model.is_remote:
+                try:
+                    async with self.lease(model, Priority.BACKGROUND):
+                        pass
+                except HeisenbergError as exc:
+                    log.warning("%s is not loaded at start: %s", model.name, exc)
+
+    # ── what there is ────────────────────────────────────────────────────────────────────────────
+
+    def _process_names(self, model: Model) -> list[str]:
+        return sorted({launch.process_name(model, "generate"), launch.process_name(model, "embed")})
+
+    def _as_loaded(self, name: str, seat: Seat) -> Loaded:
+        now = asyncio.get_running_loop().time()
+        expires_in_s = None if seat.expires_at is None else max(0.0, seat.expires_at - now)
+        model = replace(self._models[name], name=name)
+        return Loaded(model, _STATES[seat.phase], expires_in_s, len(seat.users), self._memory_bytes(name))
+
+    def _memory_bytes(self, name: str) -> int:
+        lane = self._pool.existing(name)
+        if lane is None or (child := lane.keeper.child) is None:
+            return 0
+        footprint = self._footprints.get(name)
+        if footprint is None or footprint.pid != child.pid:
+            footprint = self._footprints[name] = Footprint(child.pid)
+        return footprint.measured_bytes()

@@ -23,7 +23,10 @@ async def wyoming_is_ready(address: Address) -> bool:
 
 
 async def llama_is_ready(address: Address) -> bool:
-    """Whether llama.cpp's server at *address* has loaded its model, and is ours: it knows our key."""
+    """Whether llama.cpp's server at *address* has loaded its model, and is ours: it knows our key and our name for it.
+
+    Another program may have been faster to take the port. It has another key, or else no such model.
+    """
     timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
     headers = {"Authorization": f"Bearer {address.api_key}"}
     try:
@@ -31,7 +34,19 @@ async def llama_is_ready(address: Address) -> bool:
             async with http.get(f"{address.url}/health") as health:
                 if health.status != 200:
                     return False
+            # Its list of models may be open to all; its properties are not.
+            async with http.get(f"{address.url}/props") as properties:
+                if properties.status not in (200, 404):
+                    return False
             async with http.get(f"{address.url}/v1/models") as models:
-                return models.status == 200
-    except (OSError, TimeoutError, aiohttp.ClientError):
+                return models.status == 200 and _lists(await models.json(content_type=None), address.model)
+    except (OSError, TimeoutError, ValueError, aiohttp.ClientError):
+        return False
+
+
+def _lists(answer: object, model: str) -> bool:
+    """Whether *answer*, a list of models in OpenAI's form, has *model*."""
+    try:
+        return not model or any(entry["id"] == model for entry in answer["data"])  # type: ignore[index]
+    except (KeyError, TypeError, IndexError):
         return False

@@ -96,6 +96,8 @@ class Seat:
     """When it is stopped if it stays idle; None if never, or while it is in use."""
     is_leaving: bool = False
     """It was asked to go, and takes no more."""
+    is_unwanted: bool = False
+    """It was asked to go while it was loading."""
 
     @property
     def is_idle(self) -> bool:
@@ -162,6 +164,10 @@ class Residency:
         if (seat := self._seats.get(name)) is not None and seat.phase is Phase.LOADING:
             seat.phase = Phase.LOADED
             self._rests(seat, now, None)
+            if seat.is_unwanted:
+                effects = self._decide(now)
+                seat.is_leaving = True
+                return effects + self._decide(now)
         return self._decide(now)
 
     def failed(self, name: str, error: HeisenbergError, now: float) -> list[Effect]:
@@ -179,9 +185,10 @@ class Residency:
         return self._decide(now)
 
     def unload(self, name: str, now: float) -> list[Effect]:
-        """It is to go as soon as nobody uses it; what is still loading is wanted, and stays."""
-        if (seat := self._seats.get(name)) is not None and seat.phase is Phase.LOADED:
-            seat.is_leaving = True
+        """It is to go as soon as nobody uses it. What is still loading serves those who wait for it first."""
+        if (seat := self._seats.get(name)) is not None:
+            seat.is_leaving = seat.phase is Phase.LOADED
+            seat.is_unwanted = True
         return self._decide(now)
 
     def tick(self, now: float) -> list[Effect]:

@@ -14,6 +14,13 @@ import xllamacpp
 
 from heisenberg.workers.lifeline import end_with_parent
 
+POOLINGS = {
+    "mean": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN,
+    "cls": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_CLS,
+    "last": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST,
+}
+"""How the vectors of tokens become one."""
+
 
 def parameters(args: argparse.Namespace) -> xllamacpp.CommonParams:
     """llama.cpp's parameters for these arguments."""
@@ -33,6 +40,10 @@ def parameters(args: argparse.Namespace) -> xllamacpp.CommonParams:
     if args.threads > 0:
         params.cpuparams.n_threads = args.threads
         params.cpuparams_batch.n_threads = args.threads
+    if args.embeddings:
+        params.embedding = True
+        if args.pooling:
+            params.pooling_type = POOLINGS[args.pooling]
     if key := os.environ.get("LLAMA_API_KEY"):
         params.api_keys = [key]
     return params
@@ -52,6 +63,8 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--gpu-layers", type=int, default=-1)
+    parser.add_argument("--embeddings", action="store_true")
+    parser.add_argument("--pooling", choices=POOLINGS)
     args = parser.parse_args()
     try:
         server = xllamacpp.Server(parameters(args))

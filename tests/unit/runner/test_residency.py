@@ -375,6 +375,22 @@ def test_unloading_waits_for_those_who_use_it_and_lets_nobody_else_in() -> None:
     assert late in machine.using, "it is loaded again for those who came later"
 
 
+def test_what_is_to_go_while_it_loads_serves_those_who_wait_for_it_first() -> None:
+    machine = Machine()
+    request = machine.ask("a")
+    machine.unload("a")
+    machine.load("a")
+    late = machine.ask("a")
+
+    assert {request: "a"} == machine.using
+    assert {late: "a"} == machine.waiting
+
+    machine.leave(late)
+    machine.leave(request)
+
+    assert ["a"] == machine.stopping
+
+
 def test_a_load_that_nobody_waits_for_any_more_is_stopped() -> None:
     machine = Machine()
     first, second = machine.ask("a"), machine.ask("a")

@@ -1,0 +1,169 @@
+"""Seats in memory: carries out what the scheduler (``residency.py``) decides, with real processes, tasks and timers.
+
+Every change is told to the scheduler, and every effect that it returns is begun at once; nothing is decided here.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from heisenberg.core.errors import HeisenbergError, ModelFailedToStart
+from heisenberg.runner.lanes import Lane, Priority
+from heisenberg.runner.pool import Pool
+from heisenberg.runner.residency import Admit, Effect, Load, Refuse, Residency, Seat, Stop, Terms
+
+log = logging.getLogger(__name__)
+
+
+class Seats:
+    """Who is in memory.
+
+    Args:
+        pool: the processes.
+        limit: models in memory at once; 0 is no limit.
+    """
+
+    def __init__(self, pool: Pool, limit: int) -> None:
+        self._pool = pool
+        self._residency = Residency(limit)
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[float]] = {}
+        self._loads: dict[str, asyncio.Task[None]] = {}
+        self._stops: dict[str, asyncio.Task[None]] = {}
+        self._goes: dict[str, asyncio.Event] = {}
+        self._load_seconds = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        pool.watch(self._heard)
+
+    @property
+    def taken(self) -> dict[str, Seat]:
+        """What takes up memory, by name."""
+        return self._residency.seats
+
+    @asynccontextmanager
+    async def seat(self, terms: Terms, priority: Priority, keep_s: float | None) -> AsyncIterator[float]:
+        """Wait until the model is in memory; it stays there as long as the block. Yields the seconds of its load.
+
+        Its lane has to exist. Raises: HeisenbergError if it cannot be loaded, or if there is no room to be had.
+        """
+        number = next(self._numbers)
+        admitted = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            self._carry_out(self._residency.ask(number, terms, priority, self._now))
+            yield await admitted
+        finally:
+            self._waiting.pop(number, None)
+            self._leave(terms.name, number, keep_s)
+
+    async def empty(self, name: str) -> bool:
+        """Take model *name* out of memory as soon as nobody uses it; whether it was there."""
+        if name not in self.taken:
+            return False
+        gone = self._goes.setdefault(name, asyncio.Event())
+        self._carry_out(self._residency.unload(name, self._now))
+        await gone.wait()
+        return True
+
+    async def close(self) -> None:
+        """Stop what is under way. The processes themselves are ended by the pool."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pool.unwatch(self._heard)
+        tasks = [*self._loads.values(), *self._stops.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _lane(self, name: str) -> Lane:
+        lane = self._pool.existing(name)
+        assert lane is not None, f"{name} has no lane"
+        return lane
+
+    def _leave(self, name: str, number: int, keep_s: float | None) -> None:
+        effects = self._residency.leave(number, self._now, keep_s=keep_s)
+        if (seat := self.taken.get(name)) is not None and seat.is_idle and self._is_gone(name):
+            effects += self._residency.stopped(name, self._now)
+        self._carry_out(effects)
+
+    # ── effects ──────────────────────────────────────────────────────────────────────────────────
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Load(name):
+                    self._loads[name] = self._begin(self._load(name), f"load of {name}")
+                case Stop(name):
+                    self._stops[name] = self._begin(self._stop(name), f"stop of {name}")
+                case Admit(number):
+                    self._tell(number, self._load_seconds)
+                case Refuse(number, error):
+                    self._tell(number, error)
+        for name in [name for name in self._goes if name not in self.taken]:
+            self._goes.pop(name).set()
+        self._wind_timer()
+
+    def _begin(self, work: Coroutine[Any, Any, None], what: str) -> "asyncio.Task[None]":
+        return asyncio.create_task(work, name=what)
+
+    def _tell(self, number: int, outcome: float | HeisenbergError) -> None:
+        waiting = self._waiting.get(number)
+        if waiting is None or waiting.done():
+            return
+        if isinstance(outcome, HeisenbergError):
+            waiting.set_exception(outcome)
+            waiting.exception()  # one who leaves at this moment must not make it a warning
+        else:
+            waiting.set_result(outcome)
+
+    async def _load(self, name: str) -> None:
+        began = self._now
+        try:
+            await self._lane(name).keeper.ready()
+        except HeisenbergError as exc:
+            effects = self._residency.failed(name, exc, self._now)
+        except Exception as exc:  # a fault of ours must not keep those who wait
+            log.exception("%s cannot be loaded", name)
+            error = ModelFailedToStart(f"{name} cannot be loaded: {exc!r}.", code="internal")
+            effects = self._residency.failed(name, error, self._now)
+        else:
+            self._load_seconds = self._now - began
+            effects = self._residency.loaded(name, self._now)
+        self._loads.pop(name, None)
+        self._carry_out(effects)
+        self._load_seconds = 0.0
+
+    async def _stop(self, name: str) -> None:
+        if (load := self._loads.pop(name, None)) is not None:
+            load.cancel()
+            await asyncio.gather(load, return_exceptions=True)
+        await self._lane(name).keeper.stop()
+        self._stops.pop(name, None)
+        self._carry_out(self._residency.stopped(name, self._now))
+
+    # ── what happens by itself ───────────────────────────────────────────────────────────────────
+
+    def _heard(self, what: str, name: str, reason: str) -> None:
+        """A child that ended while nobody used it, and that does not come back by itself, has left its seat."""
+        seat = self.taken.get(name)
+        if what == "failed" and seat is not None and seat.is_idle and not self._lane(name).keeper.restarts:
+            self._carry_out(self._residency.stopped(name, self._now))
+
+    def _is_gone(self, name: str) -> bool:
+        keeper = self._lane(name).keeper
+        return keeper.process is None and not keeper.restarts
+
+    def _wind_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        at = self._residency.next_at(self._now)
+        self._timer = None if at is None else asyncio.get_running_loop().call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._carry_out(self._residency.tick(self._now))
