@@ -112,21 +112,32 @@ async def _embedded(
         return [], 0, 0.0
     vectors: list[list[float]] = []
     tokens = 0
+    may_cut = request.get("truncate") is not False
     async with context.fleet.lease(model, use="embed", keep_alive_s=seconds) as lease:
         for at in range(0, len(texts), TEXTS_AT_ONCE):
             few = texts[at : at + TEXTS_AT_ONCE]
-            try:
-                found = await answer_of(context, lease, "/v1/embeddings", {"input": few})
-            except Refused as exc:
-                if exc.status == 501:
-                    raise BadRequest(f'"{model_name(request)}" does not support embeddings: {exc.message}') from exc
-                if request.get("truncate") is False or (most := _most_tokens(exc)) == 0 or model.is_remote:
-                    raise
-                cut = [await _cut(context, lease, text, most) for text in few]
-                found = await answer_of(context, lease, "/v1/embeddings", {"input": cut})
+            found = await _answer(context, lease, model_name(request), few, may_cut=may_cut)
             vectors += _vectors(found, len(few))
             tokens += int((found.get("usage") or {}).get("prompt_tokens") or 0)
         return vectors, tokens, lease.load_seconds
+
+
+async def _answer(
+    context: Context, lease: ModelLease, name: str, texts: Sequence[str], *, may_cut: bool
+) -> dict[str, Any]:
+    try:
+        return await answer_of(context, lease, "/v1/embeddings", {"input": texts})
+    except Refused as refused:
+        if refused.status == 501:
+            raise BadRequest(f'"{name}" does not support embeddings: {refused.message}') from refused
+        most_tokens = _most_tokens(refused)
+        if not may_cut or most_tokens == 0:
+            raise
+        try:
+            cut = [await _cut(context, lease, text, most_tokens) for text in texts]
+        except Refused:
+            raise refused from None  # a server that is no llama-server cannot cut
+    return await answer_of(context, lease, "/v1/embeddings", {"input": cut})
 
 
 def _vectors(found: dict[str, Any], count: int) -> list[list[float]]:

@@ -117,8 +117,8 @@ def test_a_tool_call_that_is_no_object_is_an_error() -> None:
 
 
 def test_logprobs_are_at_the_top_of_a_line() -> None:
-    token = {"id": 5, "token": "a", "logprob": -0.5, "bytes": [97]}
-    choice = {"index": 0, "finish_reason": None, "delta": {"content": "a"}}
+    token: dict[str, Any] = {"id": 5, "token": "a", "logprob": -0.5, "bytes": [97]}
+    choice: dict[str, Any] = {"index": 0, "finish_reason": None, "delta": {"content": "a"}}
     choice["logprobs"] = {"content": [{**token, "top_logprobs": [token]}]}
 
     first = fed(event({"choices": [choice]}) + delta(finish="stop") + DONE)[0]
