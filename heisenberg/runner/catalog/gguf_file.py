@@ -31,6 +31,8 @@ WEIGHTS_MAX = 1 << 60
 ALIGNMENT_MAX = 1 << 20
 TEMPLATE_BYTES_MAX = 256 << 10
 """More of a chat template is not looked at."""
+TEMPLATE_BYTES_AN_ENTRY = 8
+"""So much of a template takes as long as an entry, at worst."""
 KEPT_TEXT_BYTES_MAX = 64 << 10
 KEPT_BYTES_MAX = 1 << 20
 """What is kept of all keys and values together; keys beyond it are as if they were not there."""
@@ -138,6 +140,7 @@ def _read_text(window: Window, key: str, contents: GgufContents) -> str | None:
     text = window.take(looked_at).decode(errors="replace")
     window.skip(length - looked_at)
     if is_template and text:
+        window.spend(looked_at // TEMPLATE_BYTES_AN_ENTRY)
         contents.template_capabilities = (contents.template_capabilities or set()) | template_capabilities(text)
     return text if length <= KEPT_TEXT_BYTES_MAX else None
 

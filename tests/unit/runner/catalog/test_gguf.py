@@ -1,5 +1,6 @@
 """What the header of a GGUF file tells, field by field."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.fakes.gguf_writer import Tensor, Typed, write_gguf
 LLAMA = {"general.architecture": "llama"}
 
 
-def header(folder: Path, fields: dict[str, object], *tensors: Tensor, name: str = "model.gguf") -> GgufHeader:
+def header(folder: Path, fields: Mapping[str, object], *tensors: Tensor, name: str = "model.gguf") -> GgufHeader:
     """What is read of a file with these *fields* and *tensors*."""
     return read_header(write_gguf(folder / name, fields, tensors))
 
