@@ -4,6 +4,7 @@ Inside the pipeline, audio is 16 kHz mono int16. Devices and files may have any 
 converted at the edge (``audio/``) and nowhere else.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,7 +50,8 @@ def level(samples: Samples) -> float:
     """Loudness of *samples* as the root mean square, 0.0 (silence) to 1.0 (full scale)."""
     if not len(samples):
         return 0.0
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) / 32768.0
+    exact = samples.astype(np.float64)  # np.mean costs five times as much as the rest, thirty times a second
+    return math.sqrt(np.dot(exact, exact) / len(exact)) / 32768.0
 
 
 @dataclass(slots=True)

@@ -27,11 +27,7 @@ def _is_wyoming_service(url: str) -> bool:
     """Whether *url* is ``tcp://host:port`` or ``unix:///path``."""
     try:
         parts = urlsplit(url)
-        return (
-            bool(parts.hostname and parts.port)
-            if parts.scheme == "tcp"
-            else parts.scheme == "unix" and len(parts.path) > 1
-        )
+        return bool(parts.hostname and parts.port) if parts.scheme == "tcp" else parts.scheme == "unix" and len(parts.path) > 1
     except ValueError:  # a port that is no number, or half an IPv6 address
         return False
 
@@ -57,49 +53,24 @@ class Section(BaseModel):
 class AudioConfig(Section):
     """Sound in and out."""
 
-    input_device: str = Field(
-        "", description='Part of the microphone\'s name; "" is the system default. See `heisenberg devices`.'
-    )
+    input_device: str = Field("", description='Part of the microphone\'s name; "" is the system default. See `heisenberg devices`.')
     output_device: str = Field("", description='Part of the speaker\'s name; "" is the system default.')
-    sample_rate: int = Field(
-        0,
-        ge=0,
-        le=384_000,
-        description="Rate in Hz to open the microphone with; 0 is the device's own. Always resampled to 16 kHz.",
-    )
+    sample_rate: int = Field(0, ge=0, le=384_000, description="Rate in Hz to open the microphone with; 0 is the device's own. Always resampled to 16 kHz.")
     channels: int = Field(1, ge=1, le=32, description="Microphone channels to open; they are averaged to mono.")
-    chunk_size: int = Field(
-        0, ge=0, le=16_384, description="Frames per PortAudio callback; 0 is about 32 ms, which costs least."
-    )
+    chunk_size: int = Field(0, ge=0, le=16_384, description="Frames per PortAudio callback; 0 is about 32 ms, which costs least.")
     preroll_seconds: float = Field(0.5, ge=0, le=5, description="Seconds of sound kept from before speech was noticed.")
-    echo_cancellation: bool = Field(
-        True,
-        description="Take the assistant's own voice out of the microphone while it speaks; false for a microphone that does this itself.",
-    )
-    earcons: list[Literal["wake", "end", "error"]] = Field(
-        [],
-        description="Short sounds: wake (it heard the phrase), end (it stops listening), error. A microphone near the loudspeaker hears them; silero knows that they are no speech, webrtc does not.",
-    )
+    echo_cancellation: bool = Field(True, description="Take the assistant's own voice out of the microphone while it speaks; false for a microphone that does this itself.")
+    earcons: list[Literal["wake", "end", "error"]] = Field([], description="Short sounds: wake (it heard the phrase), end (it stops listening), error. A microphone near the loudspeaker hears them; silero knows that they are no speech, webrtc does not.")
 
 
 class WakewordConfig(Section):
     """The phrase that starts a turn."""
 
     engine: Literal["microwakeword"] = Field("microwakeword", description="Wake-word engine.")
-    words: list[str] = Field(
-        ["hey_jarvis"],
-        min_length=1,
-        description="Phrases that wake: okay_nabu, hey_jarvis, hey_mycroft, alexa, or the path of a microWakeWord .json.",
-    )
-    threshold: float = Field(
-        0.0, ge=0, le=1, description="Confidence (0–1) at which a phrase counts; 0 takes each model's own cutoff."
-    )
-    thresholds: dict[str, Fraction] = Field(
-        {}, description="Thresholds of single phrases, for example { hey_jarvis = 0.9 }."
-    )
-    refractory_seconds: float = Field(
-        1.5, ge=0, le=10, description="Seconds in which the same phrase is not reported again."
-    )
+    words: list[str] = Field(["hey_jarvis"], min_length=1, description="Phrases that wake: okay_nabu, hey_jarvis, hey_mycroft, alexa, or the path of a microWakeWord .json.")
+    threshold: float = Field(0.0, ge=0, le=1, description="Confidence (0–1) at which a phrase counts; 0 takes each model's own cutoff.")
+    thresholds: dict[str, Fraction] = Field({}, description="Thresholds of single phrases, for example { hey_jarvis = 0.9 }.")
+    refractory_seconds: float = Field(1.5, ge=0, le=10, description="Seconds in which the same phrase is not reported again.")
 
 
 DEFAULT_STOP_WORDS = [
@@ -111,42 +82,17 @@ DEFAULT_STOP_WORDS = [
 class VadConfig(Section):
     """When a command begins and ends. All times are seconds of audio."""
 
-    engine: Literal["silero", "webrtc"] = Field(
-        "silero", description="Voice-activity detector; silero ignores typing and music, webrtc is lighter."
-    )
+    engine: Literal["silero", "webrtc"] = Field("silero", description="Voice-activity detector; silero ignores typing and music, webrtc is lighter.")
     start_threshold: Fraction = Field(0.5, description="Speech probability (0–1) that counts as speech.")
     end_threshold: Fraction = Field(0.35, description="Speech probability (0–1) below which silence is counted.")
     min_speech_seconds: float = Field(0.1, ge=0.03, le=2, description="Speech shorter than this is a click.")
-    soft_end_seconds: float = Field(
-        0.2,
-        ge=0.06,
-        le=5,
-        description="Silence after which the answer is prepared, unseen; speech that goes on discards it.",
-    )
-    silence_seconds: float = Field(
-        0.6, ge=0.1, le=5, description="Silence that ends a command, where nothing is known of its words."
-    )
-    complete_silence_seconds: float = Field(
-        0.45,
-        ge=0.1,
-        le=5,
-        description="Silence that ends a command whose words are a complete sentence; at most silence_seconds.",
-    )
-    incomplete_silence_seconds: float = Field(
-        1.2,
-        ge=0.1,
-        le=10,
-        description='Silence that ends a command which breaks off in mid-phrase ("paint me a"); at least silence_seconds.',
-    )
-    turn_detector: Literal["text", "smart_turn", "none"] = Field(
-        "text", description="What tells complete from incomplete: the words; also the smart-turn model; or nothing."
-    )
-    max_command_seconds: float = Field(
-        15.0, ge=1, le=60, description="Longest command; it is answered with what was heard."
-    )
-    no_speech_seconds: float = Field(
-        5.0, ge=0.5, le=60, description="How long to wait for a command after the wake word."
-    )
+    soft_end_seconds: float = Field(0.2, ge=0.06, le=5, description="Silence after which the answer is prepared, unseen; speech that goes on discards it.")
+    silence_seconds: float = Field(0.6, ge=0.1, le=5, description="Silence that ends a command, where nothing is known of its words.")
+    complete_silence_seconds: float = Field(0.45, ge=0.1, le=5, description="Silence that ends a command whose words are a complete sentence; at most silence_seconds.")
+    incomplete_silence_seconds: float = Field(1.2, ge=0.1, le=10, description='Silence that ends a command which breaks off in mid-phrase ("paint me a"); at least silence_seconds.')
+    turn_detector: Literal["text", "smart_turn", "none"] = Field("text", description="What tells complete from incomplete: the words; also the smart-turn model; or nothing.")
+    max_command_seconds: float = Field(15.0, ge=1, le=60, description="Longest command; it is answered with what was heard.")
+    no_speech_seconds: float = Field(5.0, ge=0.5, le=60, description="How long to wait for a command after the wake word.")
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> "VadConfig":
@@ -158,41 +104,18 @@ class VadConfig(Section):
 class TurnConfig(Section):
     """Who may speak when."""
 
-    barge_in: Literal["off", "stop_word", "wake_word", "speech"] = Field(
-        "wake_word",
-        description="What interrupts an answer: nothing; a stop word; also the wake word; also any speech (with a headset or audio.echo_cancellation).",
-    )
-    stop_words: list[str] = Field(
-        DEFAULT_STOP_WORDS, description="Phrases that silence the assistant, or end a turn when nothing else is said."
-    )
-    followup_seconds: float = Field(
-        0.0,
-        ge=0,
-        le=60,
-        description="How long to listen for another command after an answer, without the wake word; 0 is not at all.",
-    )
-    resume_seconds: float = Field(
-        2.0,
-        ge=0.5,
-        le=10,
-        description="An interruption by speech without any words in this time was none; the answer goes on.",
-    )
+    barge_in: Literal["off", "stop_word", "wake_word", "speech"] = Field("wake_word", description="What interrupts an answer: nothing; a stop word; also the wake word; also any speech (with a headset or audio.echo_cancellation).")
+    stop_words: list[str] = Field(DEFAULT_STOP_WORDS, description="Phrases that silence the assistant, or end a turn when nothing else is said.")
+    followup_seconds: float = Field(0.0, ge=0, le=60, description="How long to listen for another command after an answer, without the wake word; 0 is not at all.")
+    resume_seconds: float = Field(2.0, ge=0.5, le=10, description="An interruption by speech without any words in this time was none; the answer goes on.")
 
 
 class SttConfig(Section):
     """Speech to text."""
 
-    engine: Literal["whisper", "wyoming", "openai"] = Field(
-        "whisper",
-        description="whisper runs here; wyoming uses a service at stt.url, openai an OpenAI-compatible server there.",
-    )
-    model: str = Field(
-        "whisper-tiny.en",
-        description="An installed model, a folder, or a hub repository of CTranslate2 weights; with openai, the server's name for it.",
-    )
-    url: str = Field(
-        "", description="tcp://host:port of a Wyoming service, or http://host:port of an OpenAI-compatible server."
-    )
+    engine: Literal["whisper", "wyoming", "openai"] = Field("whisper", description="whisper runs here; wyoming uses a service at stt.url, openai an OpenAI-compatible server there.")
+    model: str = Field("whisper-tiny.en", description="An installed model, a folder, or a hub repository of CTranslate2 weights; with openai, the server's name for it.")
+    url: str = Field("", description="tcp://host:port of a Wyoming service, or http://host:port of an OpenAI-compatible server.")
     api_key: str = Field("", description="Key for stt.url, with engine openai.")
     language: str = Field("en", description='ISO 639-1 code, or "auto" to detect it (multilingual models only).')
     languages: list[str] = Field(["en", "fr"], min_length=1, description="Languages that detection may choose from.")
@@ -214,33 +137,17 @@ class SttConfig(Section):
 class LlmConfig(Section):
     """The language model."""
 
-    backend: Literal["llama.cpp", "openai"] = Field(
-        "llama.cpp", description="llama.cpp runs a server here; openai uses the server at llm.url."
-    )
-    model: str = Field(
-        "smollm2-135m", description="An installed model, the path of a GGUF file, or the server's name for it."
-    )
-    url: str = Field(
-        "", description="http://host:port of an OpenAI-compatible server; with it nothing is started here."
-    )
+    backend: Literal["llama.cpp", "openai"] = Field("llama.cpp", description="llama.cpp runs a server here; openai uses the server at llm.url.")
+    model: str = Field("smollm2-135m", description="An installed model, the path of a GGUF file, or the server's name for it.")
+    url: str = Field("", description="http://host:port of an OpenAI-compatible server; with it nothing is started here.")
     api_key: str = Field("", description="Key for llm.url.")
-    server_path: str = Field(
-        "", description='A llama-server program; "" looks on the PATH, then uses the embedded one.'
-    )
+    server_path: str = Field("", description='A llama-server program; "" looks on the PATH, then uses the embedded one.')
     server_args: list[str] = Field([], description="More arguments for llama-server.")
     context_tokens: int = Field(2048, ge=512, le=262_144, description="Context window in tokens.")
-    gpu_layers: int = Field(
-        -1, ge=-1, le=999, description="Layers on the GPU; -1 is all that fit (0 on machines without one)."
-    )
-    threads: int = Field(
-        0, ge=0, le=64, description="CPU threads; 0 uses half of the cores, since the ears and the voice need the rest."
-    )
-    prompt_format: Literal["server", "chatml", "llama2", "plain"] = Field(
-        "server", description="Chat template: the server's own, or one of ours."
-    )
-    personality: Literal["assistant", "poet", "scientist", "dj", "oracle"] = Field(
-        "assistant", description="How it speaks."
-    )
+    gpu_layers: int = Field(-1, ge=-1, le=999, description="Layers on the GPU; -1 is all that fit (0 on machines without one).")
+    threads: int = Field(0, ge=0, le=64, description="CPU threads; 0 uses half of the cores, since the ears and the voice need the rest.")
+    prompt_format: Literal["server", "chatml", "llama2", "plain"] = Field("server", description="Chat template: the server's own, or one of ours.")
+    personality: Literal["assistant", "poet", "scientist", "dj", "oracle"] = Field("assistant", description="How it speaks.")
     system_prompt: str = Field("", description="Replaces the personality's system prompt.")
     language: str = Field("auto", description='Language of the answer: "en", "fr", or "auto" for that of the question.')
     temperature: float = Field(0.6, ge=0, le=2, description="Sampling temperature.")
@@ -307,21 +214,12 @@ class VisualConfig(Section):
 class TtsConfig(Section):
     """The voice."""
 
-    engine: Literal["piper", "espeak", "wyoming", "openai", "none"] = Field(
-        "piper", description="Text to speech; wyoming and openai use a server at tts.url, none only prints."
-    )
-    voice: str = Field(
-        "piper-en_US-joe-medium",
-        description="An installed voice, the path of a Piper .onnx, an espeak-ng voice such as fr, or with openai the server's name for it.",
-    )
+    engine: Literal["piper", "espeak", "wyoming", "openai", "none"] = Field("piper", description="Text to speech; wyoming and openai use a server at tts.url, none only prints.")
+    voice: str = Field("piper-en_US-joe-medium", description="An installed voice, the path of a Piper .onnx, an espeak-ng voice such as fr, or with openai the server's name for it.")
     model: str = Field("tts-1", description="Model of the server at tts.url, with engine openai.")
-    url: str = Field(
-        "", description="tcp://host:port of a Wyoming service, or http://host:port of an OpenAI-compatible server."
-    )
+    url: str = Field("", description="tcp://host:port of a Wyoming service, or http://host:port of an OpenAI-compatible server.")
     api_key: str = Field("", description="Key for tts.url, with engine openai.")
-    fallback: Literal["espeak", "none"] = Field(
-        "espeak", description="Voice for when the engine fails, and for languages that it does not speak."
-    )
+    fallback: Literal["espeak", "none"] = Field("espeak", description="Voice for when the engine fails, and for languages that it does not speak.")
     speed: float = Field(1.0, ge=0.5, le=2, description="Speaking rate; 1 is the voice's own.")
     timeout_seconds: float = Field(20.0, ge=1, le=300, description="Longest wait for the next stretch of sound.")
 
@@ -337,12 +235,8 @@ class TtsConfig(Section):
 class OscConfig(Section):
     """Open Sound Control, for TouchDesigner and others."""
 
-    targets: list[Annotated[str, Field(pattern=r"^\S+:\d{1,5}$"), AfterValidator(_with_real_port)]] = Field(
-        ["127.0.0.1:7000"], description="Receivers as host:port; [] sends nothing."
-    )
-    max_datagram_bytes: int = Field(
-        1400, ge=256, le=8000, description="Largest datagram; 1400 suits a LAN, 8000 loopback."
-    )
+    targets: list[Annotated[str, Field(pattern=r"^\S+:\d{1,5}$"), AfterValidator(_with_real_port)]] = Field(["127.0.0.1:7000"], description="Receivers as host:port; [] sends nothing.")
+    max_datagram_bytes: int = Field(1400, ge=256, le=8000, description="Largest datagram; 1400 suits a LAN, 8000 loopback.")
     level_rate_hz: float = Field(30.0, ge=0, le=60, description="Level and VAD messages per second; 0 sends none.")
     heartbeat_seconds: float = Field(1.0, ge=0.1, le=60, description="Seconds between heartbeats and snapshots.")
 
@@ -363,54 +257,24 @@ class RuntimeConfig(Section):
     path: str = Field("", description='A llama-server program; "" looks on the PATH, then uses the embedded one.')
     embedded: bool = Field(False, description="Use the embedded server, even where a llama-server is installed.")
     args: list[str] = Field([], description="Arguments for every model that it runs.")
-    supports_tools: bool = Field(
-        True, description="false takes tools out of requests, for builds that fail on them (ik_llama)."
-    )
+    supports_tools: bool = Field(True, description="false takes tools out of requests, for builds that fail on them (ik_llama).")
 
 
 class RunnerConfig(Section):
     """The models of this machine, and the child processes that run them."""
 
-    start_timeout_seconds: float = Field(
-        120.0, ge=1, le=3600, description="A model that is loading and gives no sign of life for so long has failed."
-    )
-    stop_grace_seconds: float = Field(
-        3.0, ge=0.1, le=60, description="Time between asking a process to end and killing it."
-    )
+    start_timeout_seconds: float = Field(120.0, ge=1, le=3600, description="A model that is loading and gives no sign of life for so long has failed.")
+    stop_grace_seconds: float = Field(3.0, ge=0.1, le=60, description="Time between asking a process to end and killing it.")
     breaker_failures: int = Field(5, ge=1, le=100, description="Failures in a row after which a model is given a rest.")
-    max_loaded: int = Field(
-        4,
-        ge=0,
-        le=100,
-        description="Models in memory at once, speech included; the one idle for longest makes room. 0 is no limit.",
-    )
-    ttl_seconds: float = Field(
-        300.0,
-        ge=-1,
-        le=31_536_000,
-        description="A model that nobody used for so long is unloaded; -1 keeps it. Clients may ask for another time (keep_alive, ttl).",
-    )
+    max_loaded: int = Field(4, ge=0, le=100, description="Models in memory at once, speech included; the one idle for longest makes room. 0 is no limit.")
+    ttl_seconds: float = Field(300.0, ge=-1, le=31_536_000, description="A model that nobody used for so long is unloaded; -1 keeps it. Clients may ask for another time (keep_alive, ttl).")
     wait_seconds: float = Field(600.0, ge=1, le=86_400, description="Longest wait of a request for its model.")
-    parallel: int = Field(
-        2,
-        ge=1,
-        le=64,
-        description="Requests that a language model answers at once for API clients; the assistant has a place of its own.",
-    )
-    runtime: str = Field(
-        "",
-        description='Which of runner.runtimes runs models that name none; "" is a llama-server on the PATH, else the embedded one.',
-    )
+    parallel: int = Field(2, ge=1, le=64, description="Requests that a language model answers at once for API clients; the assistant has a place of its own.")
+    runtime: str = Field("", description='Which of runner.runtimes runs models that name none; "" is a llama-server on the PATH, else the embedded one.')
     runtimes: dict[str, RuntimeConfig] = Field({}, description="Programs that run GGUF models, by name.")
     defaults: Parameters = Field({}, description="llama-server options for every model; those of models.catalog win.")
-    discovery: list[str] = Field(
-        [],
-        description="More folders in which GGUF files, Whisper folders and Piper voices are found, with their subfolders.",
-    )
-    allow_unsafe_args: bool = Field(
-        False,
-        description="Allow llama-server options that read or write files, fetch from the network or run programs.",
-    )
+    discovery: list[str] = Field([], description="More folders in which GGUF files, Whisper folders and Piper voices are found, with their subfolders.")
+    allow_unsafe_args: bool = Field(False, description="Allow llama-server options that read or write files, fetch from the network or run programs.")
 
     @model_validator(mode="after")
     def _has_its_runtime(self) -> "RunnerConfig":
@@ -424,24 +288,17 @@ class CatalogConfig(Section):
 
     kind: ModelKind = Field("llm", description="llm, embedding, stt or tts.")
     path: str = Field("", description="An installed model, or the path of its file or folder.")
-    urls: list[str] = Field(
-        [],
-        description="OpenAI-compatible servers that have it (http://host:port), in order of preference; nothing is started here.",
-    )
+    urls: list[str] = Field([], description="OpenAI-compatible servers that have it (http://host:port), in order of preference; nothing is started here.")
     remote_name: str = Field("", description='What those servers call it; "" is the same name.')
     api_key: str = Field("", description="Key for those servers.")
     aliases: list[str] = Field([], description="Other names that clients may use.")
-    display_name: str = Field(
-        "", description='Name shown to people; "" is made from the file, without its quantisation.'
-    )
+    display_name: str = Field("", description='Name shown to people; "" is made from the file, without its quantisation.')
     runtime: str = Field("", description='Which of runner.runtimes runs it; "" is the default.')
     parameters: Parameters = Field({}, description='llama-server options, over runner.defaults; false or "" drops one.')
     auto_update: bool = Field(False, description="Follow to a newer file of the same model when discovery finds one.")
     preload: bool = Field(False, description="Load it at start.")
     pin: bool = Field(False, description="Never unload it to make room, nor when it is idle.")
-    ttl_seconds: float | None = Field(
-        None, ge=-1, le=31_536_000, description="Unload after so long without use, in place of runner.ttl_seconds."
-    )
+    ttl_seconds: float | None = Field(None, ge=-1, le=31_536_000, description="Unload after so long without use, in place of runner.ttl_seconds.")
     group: str = Field("", description="Of the models of one group only one is loaded at a time.")
 
     @model_validator(mode="after")
@@ -456,12 +313,8 @@ class CatalogConfig(Section):
 class ModelsConfig(Section):
     """Where models are kept and fetched, and what is to be known of them."""
 
-    folder: Annotated[Path, Strict(False)] | None = Field(
-        None, description="Models folder; unset is the user data folder."
-    )
-    source_timeout_seconds: float = Field(
-        10.0, ge=1, le=300, description="A source that is silent for this long is skipped."
-    )
+    folder: Annotated[Path, Strict(False)] | None = Field(None, description="Models folder; unset is the user data folder.")
+    source_timeout_seconds: float = Field(10.0, ge=1, le=300, description="A source that is silent for this long is skipped.")
     catalog: dict[str, CatalogConfig] = Field({}, description="Models by the name that clients use.")
 
 
@@ -474,63 +327,35 @@ class ServerConfig(Section):
     api_key: str = Field("", description="What clients have to send (Authorization: Bearer …, or x-api-key).")
     admin_key: str = Field("", description='Key for loading, unloading, deleting and logs; "" is the api_key.')
     cors_origins: list[str] = Field(
-        [
-            "http://localhost",
-            "http://127.0.0.1",
-            "app://*",
-            "file://*",
-            "tauri://*",
-            "vscode-webview://*",
-            "vscode-file://*",
-        ],
+        ["http://localhost", "http://127.0.0.1", "app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*"],
         description='Web pages that may use the server from a browser; without a port any port is meant. "*" is every page of the web: only with an api_key.',
     )
-    allowed_hosts: list[str] = Field(
-        [], description="Names by which clients may call this machine, besides its loopback names and addresses."
-    )
+    allowed_hosts: list[str] = Field([], description="Names by which clients may call this machine, besides its loopback names and addresses.")
     max_body_megabytes: float = Field(64.0, gt=0, le=4096, description="Largest JSON request.")
     max_upload_megabytes: float = Field(512.0, gt=0, le=65_536, description="Largest audio file.")
-    allow_remote_images: bool = Field(
-        False, description="Let language models fetch image_url from the web; otherwise only data: URLs pass."
-    )
+    allow_remote_images: bool = Field(False, description="Let language models fetch image_url from the web; otherwise only data: URLs pass.")
     access_log: bool = Field(True, description="Log a line for each request; never what was said in it.")
-    wyoming: bool = Field(
-        False,
-        description="Offer speech to text, text to speech and the wake word to Wyoming clients (Home Assistant), too.",
-    )
-    wyoming_ports: Annotated[list[Port], Field(min_length=3, max_length=3)] = Field(
-        [10300, 10200, 10400], description="Ports for these three, in this order; 0 takes a free one."
-    )
+    wyoming: bool = Field(False, description="Offer speech to text, text to speech and the wake word to Wyoming clients (Home Assistant), too.")
+    wyoming_ports: Annotated[list[Port], Field(min_length=3, max_length=3)] = Field([10300, 10200, 10400], description="Ports for these three, in this order; 0 takes a free one.")
 
 
 class WatchdogConfig(Section):
     """Notices what stands still."""
 
-    stall_seconds: float = Field(
-        2.0,
-        ge=0,
-        le=600,
-        description="The audio thread or the event loop stands still for this long: heal it once, then exit with status 1; 0 never looks.",
-    )
+    stall_seconds: float = Field(2.0, ge=0, le=600, description="The audio thread, the event loop or the session stands still for this long: heal it once, then exit with status 1; 0 never looks.")
 
 
 class DebugConfig(Section):
     """Recordings for diagnosis. They hold what was said: keep them private."""
 
-    record_dir: str = Field(
-        "", description='Folder for recordings of each turn; "" records nothing. See `heisenberg replay`.'
-    )
-    max_megabytes: float = Field(
-        500.0, ge=1, le=1_000_000, description="Size of that folder; the oldest turns are removed."
-    )
+    record_dir: str = Field("", description='Folder for recordings of each turn; "" records nothing. See `heisenberg replay`.')
+    max_megabytes: float = Field(500.0, ge=1, le=1_000_000, description="Size of that folder; the oldest turns are removed.")
 
 
 class LogConfig(Section):
     """Logs. They go to standard error and to a file, never to standard output."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least important level that is shown."
-    )
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least important level that is shown.")
     file: str = Field("", description='Rotating log file; "" is in the user state folder, "none" writes none.')
 
 

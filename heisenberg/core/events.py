@@ -235,7 +235,7 @@ class Stalled(Event):
     """Something stood still; it is started again, or the program ends."""
 
     what: str
-    """``audio`` or ``loop``."""
+    """``audio``, ``loop`` or ``inbox``: messages wait, and the session takes none."""
     seconds: float
     """For how long."""
 

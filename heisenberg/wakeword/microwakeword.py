@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures
 
-from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
+from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.config import WakewordConfig
 from heisenberg.core.stages import Wake
 from heisenberg.wakeword import phrases
@@ -65,7 +65,8 @@ class MicroWakeWordEngine:
         self._words = [_Word(phrase.name, phrase.model, phrase.threshold) for phrase in phrases.load(config)]
         self._features = MicroWakeWordFeatures()
         hiss = np.random.default_rng(0).normal(0.0, DITHER_LEVEL, _DITHER_SAMPLES)
-        self._dither = hiss.round().astype(np.int32)
+        # Its beginning once more behind its end: a chunk's hiss is then one slice, for a sixth of the time.
+        self._dither = np.concatenate([hiss, hiss[:CHUNK_SAMPLES]]).round().astype(np.int32)
         self._heard = 0
 
     def process(self, samples: Samples) -> Wake | None:
@@ -100,7 +101,9 @@ class MicroWakeWordEngine:
 
     def _dithered(self, samples: Samples) -> Samples:
         start = self._heard % _DITHER_SAMPLES
-        hiss = np.take(self._dither, range(start, start + len(samples)), mode="wrap")
+        hiss = self._dither[start : start + len(samples)]
+        if len(hiss) < len(samples):
+            hiss = np.take(self._dither[:_DITHER_SAMPLES], range(start, start + len(samples)), mode="wrap")
         heard: Samples = np.clip(samples + hiss, -32768, 32767).astype("<i2")
         return heard
 
