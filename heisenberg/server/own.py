@@ -4,7 +4,7 @@ A FastAPI application, so that they describe themselves (``/openapi.json``); ``a
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -63,6 +63,13 @@ class Failure(BaseModel):
     error: dict[str, str | None]
 
 
+NOT_FOUND: dict[str, Any] = {
+    "description": "No such model",
+    # As a "model", FastAPI would describe it as being of the route's own type, text.
+    "content": {"application/json": {"schema": Failure.model_json_schema()}},
+}
+
+
 def own_app(fleet: Fleet, metrics: Metrics, missing: Callable[[], list[str]], dialects: Sequence[Route]) -> FastAPI:
     """The application.
 
@@ -114,7 +121,7 @@ def _add_models(app: FastAPI, fleet: Fleet) -> None:
         "/models/{name:path}/log",
         summary="The last lines that a model's process printed",
         response_class=PlainTextResponse,
-        responses={404: {"model": Failure}},
+        responses={404: NOT_FOUND},
     )
     async def model_log(name: Annotated[str, Path(description="The model's name.")]) -> str:
         return "".join(f"{line}\n" for line in fleet.log_tail(fleet.catalog.find(name)))

@@ -1,0 +1,147 @@
+"""What the server tells of itself."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import schemathesis
+from hypothesis import Phase, given, settings
+
+from heisenberg import __version__
+from tests.fakes.llama_server import FakeLlamaServer
+from tests.integration.server.wire import ask, head
+from tests.served import Served, served
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Served]:
+    async with FakeLlamaServer() as fake, served({"tiny": fake.url, "org/big:Q4": fake.url}) as running:
+        fake.enqueue("Hello")
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def found(http: aiohttp.ClientSession, url: str, status: int = 200) -> Any:
+    async with http.get(url) as answer:
+        assert answer.status == status
+        return await answer.json()
+
+
+async def test_it_is_alive_and_ready(server: Served, http: aiohttp.ClientSession) -> None:
+    assert await found(http, f"{server.url}/health") == {"status": "ok"}
+    assert await found(http, f"{server.ollama_url}/ready") == {"status": "ready"}
+
+
+async def test_each_port_says_what_it_is(server: Served, http: aiohttp.ClientSession) -> None:
+    """Ollama's clients look for its sentence."""
+    ours = await found(http, server.url)
+    async with http.get(server.ollama_url) as answer:
+        theirs = await answer.text()
+
+    assert (ours["name"], ours["version"], theirs) == ("heisenberg", __version__, "Ollama is running")
+
+
+async def test_every_model_is_shown_with_its_state(server: Served, http: aiohttp.ClientSession) -> None:
+    models = (await found(http, f"{server.url}/models"))["models"]
+
+    assert [(model["name"], model["is_remote"]) for model in models] == [("org/big:Q4", True), ("tiny", True)]
+
+
+async def test_a_model_has_a_log(server: Served, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{server.url}/models/org/big:Q4/log") as answer:
+        assert (answer.status, answer.content_type, await answer.text()) == (200, "text/plain", "")
+
+    assert "huge" in (await found(http, f"{server.url}/models/huge/log", 404))["error"]["message"]
+
+
+async def test_unknown_routes_and_methods_are_told(server: Served, http: aiohttp.ClientSession) -> None:
+    missing = await found(http, f"{server.url}/api/nothing", 404)
+    async with http.delete(f"{server.url}/v1/models") as wrong:
+        allowed = wrong.headers["Allow"]
+
+    assert missing["error"].startswith("Unexpected endpoint or method. (GET /api/nothing)")
+    assert (wrong.status, {"GET", "HEAD"} <= set(allowed.split(", "))) == (405, True)
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/models", "/v1/models", "/docs", "/metrics"])
+async def test_where_get_is_head_is_too(server: Served, path: str) -> None:
+    reply = await ask(server.url, head("HEAD", path))
+
+    assert reply is not None
+    assert (reply.status, int(reply.headers["content-length"]) > 0) == (200, True)
+
+
+async def test_an_answer_bears_its_requests_number(server: Served, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{server.url}/v1/models", headers={"X-Request-Id": "mine-1"}) as answer:
+        assert answer.headers["X-Request-Id"] == "mine-1"
+    async with http.get(f"{server.url}/v1/models", headers={"X-Request-Id": "not <fit>"}) as answer:
+        assert len(answer.headers["X-Request-Id"]) == 16
+
+
+async def test_requests_are_counted_by_their_route(server: Served, http: aiohttp.ClientSession) -> None:
+    said = {"model": "tiny", "messages": [], "stream": True}
+    async with http.post(f"{server.url}/v1/chat/completions", json=said) as answer:
+        await answer.read()
+    for path in ("/nothing/1", "/nothing/2"):
+        await found(http, server.url + path, 404)
+    async with http.get(f"{server.url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+
+    assert 'heisenberg_requests_total{dialect="none",route="none",status="404"} 2.0' in lines
+    assert any(line.startswith('heisenberg_requests_total{dialect="openai"') for line in lines)
+    assert "heisenberg_requests_open 1.0" in lines  # this one
+
+
+async def test_two_servers_count_for_themselves(server: Served, http: aiohttp.ClientSession) -> None:
+    async with served({}) as second, http.get(f"{second.url}/metrics") as answer:
+        assert "heisenberg_request_seconds_count" not in await answer.text()
+
+
+async def test_a_request_is_logged_without_what_was_said(
+    server: Served, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "heisenberg.server")
+    said = {"model": "tiny", "messages": [{"role": "user", "content": "open sesame"}], "stream": True}
+    key = {"Authorization": "Bearer sesame"}
+    async with http.post(f"{server.url}/v1/chat/completions?key=sesame", json=said, headers=key) as answer:
+        await answer.read()
+    await found(http, f"{server.url}/health")  # by now, the first one's line is written
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert any(line.startswith("POST /v1/chat/completions 200 in") for line in lines)
+    assert "sesame" not in json.dumps([vars(record) for record in caplog.records], default=str)
+
+
+async def test_the_page_of_documentation_needs_no_network(server: Served, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{server.url}/docs") as answer:
+        page = await answer.text()
+
+    assert "/v1/models" in page
+    assert "http" not in page.replace("</html>", "")
+
+
+async def test_its_own_routes_are_as_they_are_described(server: Served) -> None:
+    """schemathesis asks everything that the description allows, and much that it does not."""
+    await asyncio.to_thread(explore, server.url)
+
+
+def explore(url: str) -> None:
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @settings(max_examples=20, deadline=None, database=None, phases=[Phase.generate], derandomize=True)
+        @given(operation.as_strategy())
+        def explored(case: schemathesis.Case) -> None:
+            case.call_and_validate()
+
+        explored()
