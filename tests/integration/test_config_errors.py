@@ -263,7 +263,7 @@ def test_a_fault_in_dotenv_names_it(fault: Fault) -> None:
 def test_a_fault_on_the_command_line_names_it(fault: Fault) -> None:
     error = fault(**{"tts.engine": "pipr"})
 
-    expected = 'command line: tts.engine is "pipr"; expected one of "piper", "espeak", "wyoming", "none".'
+    expected = 'command line: tts.engine is "pipr"; expected one of "piper", "espeak", "wyoming", "openai", "none".'
     assert f'{expected} Did you mean "piper"?' == error.message
 
 
