@@ -27,7 +27,7 @@ def _private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         pip_config = Path("~/.config/pip/pip.conf").expanduser()
         if pip_config.is_file() and "PIP_CONFIG_FILE" not in os.environ:
             patch.setenv("PIP_CONFIG_FILE", str(pip_config))  # pip looks in XDG_CONFIG_HOME, too
-        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
         yield
 

@@ -60,7 +60,8 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
         ),
         (
             '[stt]\nengine = "wisper"',
-            'config.toml: stt.engine is "wisper"; expected one of "whisper", "wyoming", "openai". Did you mean "whisper"?',
+            'config.toml: stt.engine is "wisper"; expected one of "whisper", "wyoming", "openai". '
+            'Did you mean "whisper"?',
         ),
         (
             '[stt]\nmodle = "base"',
