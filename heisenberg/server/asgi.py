@@ -98,7 +98,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 async def send_json(send: Send, found: object, status: int = 200, headers: Iterable[Header] = ()) -> None:
     """One whole answer."""
-    await send_bytes(send, json.dumps(found, ensure_ascii=False).encode(), status, [JSON_HEADER, *headers])
+    await send_bytes(send, as_json(found), status, [JSON_HEADER, *headers])
+
+
+def as_json(found: object) -> bytes:
+    """*found* in UTF-8. Half a surrogate, which JSON can ask for and UTF-8 cannot hold, becomes a question mark."""
+    return json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
 
 
 async def send_bytes(send: Send, body: bytes, status: int, headers: Iterable[Header]) -> None:

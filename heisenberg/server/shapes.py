@@ -4,10 +4,10 @@ For failures that no dialect sees: refused by the rules of ``security.py``, unkn
 dialect tells its own is its own affair.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
+from heisenberg.server.asgi import as_json
 from heisenberg.server.dialects import openai
 
 ErrorBody = Callable[[str, int], Any]
@@ -35,11 +35,11 @@ def error_body(path: str, message: str, status: int) -> Any:
 
 def stream_end(path: str, content_type: str, message: str) -> bytes | None:
     """The last bytes of a stream that fails with *message*; None if its kind knows of no failure."""
-    said = json.dumps(error_body(path, message, 500), ensure_ascii=False)
+    said = as_json(error_body(path, message, 500))
     if content_type.startswith("application/x-ndjson"):
-        return f"{said}\n".encode()
+        return said + b"\n"
     if content_type.startswith("text/event-stream"):
         # A blank line first: the event before it may have been cut off.
-        event = "event: error\n" if path.startswith("/api/v1/") else ""
-        return f"\n\n{event}data: {said}\n\n".encode()
+        event = b"event: error\n" if path.startswith("/api/v1/") else b""
+        return b"\n\n" + event + b"data: " + said + b"\n\n"
     return None
