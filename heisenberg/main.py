@@ -103,7 +103,7 @@ async def run_assistant(config: Config, options: RunOptions) -> Tally:
         if options.on_served is not None:
             from heisenberg.server.serving import serving  # costs start-up time that few need
 
-            options.on_served(await stack.enter_async_context(serving(config, runner.fleet)))
+            options.on_served(await stack.enter_async_context(serving(config, runner.fleet, speech=runner)))
         return await run_session(config, runner, options)
 
 

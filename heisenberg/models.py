@@ -127,17 +127,21 @@ class Runner:
         """Text to speech, as configured. Raises ModelNotFound if there is no fallback either."""
         return self._voice(self._config.tts)
 
-    def speaker(self, model: Model | None = None, speed: float = 1.0) -> Voice:
+    def speaker(self, model: Model | None = None, speed: float = 1.0, voice: str = "") -> Voice:
         """The voice *model* of the catalog, or the one that is configured, for other programs than the assistant.
 
-        *speed* multiplies the configured one. Raises ModelNotFound if there is no fallback either.
+        *speed* multiplies the configured one; *voice* is one of a model on another server. Raises ModelNotFound if
+        there is no fallback either.
         """
         tts = self._config.tts
         if model is not None and model.is_remote:
             return OpenAiVoice(
                 lambda: self.fleet.lease(model, Priority.API),
-                model=model.remote_name, voice=tts.voice, speed=tts.speed * speed, timeout_s=tts.timeout_seconds,
-            )  # fmt: skip
+                model=model.remote_name,
+                voice=voice or tts.voice,
+                speed=tts.speed * speed,
+                timeout_s=tts.timeout_seconds,
+            )
         if model is not None:
             tts = tts.model_copy(update={"engine": "piper", "voice": model.name, "fallback": "none"})
         elif tts.engine == "none":

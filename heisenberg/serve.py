@@ -26,7 +26,10 @@ async def run_server(config: Config, on_ready: Callable[[list[str]], None]) -> N
     service = ServiceManager()
     asked_to_end = asyncio.Event()
     with _on_terminate(asked_to_end):
-        async with Runner(config, serves=True, assists=False) as runner, serving(config, runner.fleet) as addresses:
+        async with (
+            Runner(config, serves=True, assists=False) as runner,
+            serving(config, runner.fleet, speech=runner) as addresses,
+        ):
             on_ready(addresses)
             service.ready()
             service.status(f"serving on {' and '.join(addresses)}")

@@ -52,7 +52,7 @@ async def served(
     has_second = sections.get("server", {}).get("ollama_port") != 0
     async with (
         Runner(config, serves=True, assists=False) as runner,
-        serving(config, runner.fleet, free_ports(config, has_second=has_second)) as addresses,
+        serving(config, runner.fleet, free_ports(config, has_second=has_second), speech=runner) as addresses,
     ):
         yield Served(addresses[0], addresses[-1], runner.fleet)
 

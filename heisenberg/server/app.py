@@ -27,6 +27,7 @@ from heisenberg.server.asgi import (
     status_of,
     subject_of,
 )
+from heisenberg.server.audio import speeches, transcriptions
 from heisenberg.server.context import Context
 from heisenberg.server.dialects import ollama, openai
 from heisenberg.server.exchange import Exchange
@@ -49,6 +50,11 @@ ROUTES = (
     # ── Ollama ──
     *ollama.ROUTES,
     # ── audio ──
+    Route("POST", "/v1/audio/transcriptions", transcriptions.transcribe, "openai"),
+    Route("POST", "/v1/audio/translations", transcriptions.translate, "openai"),
+    Route("POST", "/v1/audio/speech", speeches.speak, "openai"),
+    Route("GET", "/v1/audio/voices", speeches.list_voices, "openai"),
+    Route("GET", "/v1/audio/models", speeches.list_models, "openai"),
 )
 
 LONGEST_URL = 8000

@@ -1,11 +1,12 @@
 """What every route works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 
 from heisenberg.core.config import Config
 from heisenberg.runner.fleet import Fleet
+from heisenberg.server.audio.engines import NoSpeech, SpeechEngines
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class Context:
     """The one client towards llama-server and other servers. It sets no timeout of its own."""
     ollama_port: int = 0
     """The port that is taken for Ollama's; 0 if there is none."""
+    speech: SpeechEngines = field(default_factory=NoSpeech)
+    """Speech to text, and text to speech."""
 
     @property
     def body_bytes(self) -> int:

@@ -18,6 +18,7 @@ from heisenberg.core.config import Config
 from heisenberg.runner.fleet import Fleet
 from heisenberg.server.app import Server
 from heisenberg.server.asgi import App
+from heisenberg.server.audio.engines import NoSpeech, SpeechEngines
 from heisenberg.server.connection import Connection
 from heisenberg.server.context import Context
 from heisenberg.server.security import Policy
@@ -57,13 +58,16 @@ class _Uvicorn(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(config: Config, fleet: Fleet, listening: Listening | None = None) -> AsyncIterator[list[str]]:
+async def serving(
+    config: Config, fleet: Fleet, listening: Listening | None = None, speech: SpeechEngines | None = None
+) -> AsyncIterator[list[str]]:
     """Serve while the block runs; yields the addresses, ours first.
 
     Args:
         config: the whole configuration.
         fleet: the models.
         listening: ports that are open already, in place of the configured ones; closed in the end.
+        speech: speech to text and text to speech, if they are served, too.
 
     Raises: PortInUse; ConfigError if the models would be open to others.
     """
@@ -75,7 +79,7 @@ async def serving(config: Config, fleet: Fleet, listening: Listening | None = No
         stack.callback(opened.close)
         raise_descriptor_limit()
         http = await stack.enter_async_context(_client())
-        app = Server(Context(config, fleet, http, opened.ollama_port))
+        app = Server(Context(config, fleet, http, opened.ollama_port, speech or NoSpeech()))
         await stack.enter_async_context(_answering(app, opened))
         yield opened.urls
 

@@ -13,6 +13,7 @@ import aiohttp
 
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import TranscriptionError
+from heisenberg.core.languages import code_of
 from heisenberg.core.recordings import Passage, TimedWord, Wanted
 from heisenberg.core.stages import ServiceLease, Transcript
 
@@ -112,7 +113,7 @@ def _wav(samples: Samples) -> bytes:
 
 def _passages(found: Mapping[str, Any], seconds: float, wanted: Wanted) -> list[Passage]:
     """*found* as passages. Raises TranscriptionError if its segments lack what they should have."""
-    language = wanted.language or _code(str(found.get("language") or ""))
+    language = wanted.language or code_of(str(found.get("language") or "en"))
     text = str(found["text"]).strip()
     try:
         words = [_word(word) for word in found.get("words") or ()]
@@ -151,17 +152,3 @@ def _within(words: list[TimedWord], segment: Mapping[str, Any], *, is_last: bool
     taken = tuple(words[:count])
     del words[:count]
     return taken
-
-
-NAMES = {
-    "english": "en", "french": "fr", "german": "de", "spanish": "es", "italian": "it", "portuguese": "pt",
-    "dutch": "nl", "polish": "pl", "russian": "ru", "japanese": "ja", "chinese": "zh", "korean": "ko",
-    "arabic": "ar", "hindi": "hi", "turkish": "tr", "swedish": "sv", "danish": "da", "norwegian": "no",
-    "finnish": "fi", "czech": "cs", "greek": "el", "ukrainian": "uk", "hungarian": "hu", "romanian": "ro",
-}  # fmt: skip
-"""OpenAI tells the language by its English name."""
-
-
-def _code(language: str) -> str:
-    name = language.strip().lower()
-    return NAMES.get(name, name if len(name) in (2, 3) else "en")

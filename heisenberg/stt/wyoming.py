@@ -128,8 +128,9 @@ async def _request(
 
 def _told(error: Error) -> TranscriptionError:
     """What the service itself says. Our own worker tells what the request is to blame for."""
-    code = "usage" if error.code == "refused" else "upstream-error"
-    return TranscriptionError(f"The recogniser failed: {error.text}", code=code)
+    if error.code == "refused":
+        return TranscriptionError(error.text, code="usage")
+    return TranscriptionError(f"The recogniser failed: {error.text}", code="upstream-error")
 
 
 def _malformed(uri: str, error: Exception) -> TranscriptionError:

@@ -208,7 +208,7 @@ class Whisper:
 
     def _checked(self, language: str | None) -> str | None:
         if language is not None and language not in self._model.supported_languages:
-            raise ValueError(f"the model knows no language {language!r}")
+            raise ValueError(f"This model knows no language {language!r}")
         return language
 
     def _known(self, language: str | None) -> str | None:

@@ -1,0 +1,1 @@
+"""Speech for other programs: OpenAI's audio routes."""

@@ -1,0 +1,61 @@
+"""Which of this machine's models is meant by the model and the voice of a request.
+
+OpenAI's own names stand for what is configured, so that programs work that know no others.
+"""
+
+from heisenberg.core.errors import ModelNotFound
+from heisenberg.runner.catalog.entry import Model
+from heisenberg.server.asgi import BadRequest
+from heisenberg.server.context import Context
+
+TRANSCRIBERS = ("whisper-1", "whisper", "gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+SPEAKERS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "kokoro", "piper")
+VOICES = (
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse",
+    "default",
+)  # fmt: skip
+"""OpenAI's voices; each is the configured one here."""
+
+
+def transcriber_named(context: Context, name: str) -> Model | None:
+    """The model that writes down, None for the configured one. Raises ModelNotFound, BadRequest."""
+    if name == context.config.stt.model:
+        return None
+    return _named(context, name, "stt", TRANSCRIBERS)
+
+
+def speaker_named(context: Context, name: str, voice: str) -> Model | None:
+    """The model that speaks, None for the configured one. Raises ModelNotFound, BadRequest.
+
+    A voice that is installed decides; any other stands for the model's own.
+    """
+    model = None if name == context.config.tts.voice else _named(context, name, "tts", SPEAKERS)
+    if model is not None and model.is_remote:
+        return model
+    if voice.lower() in ("", *VOICES, name.lower()):
+        return model
+    if voice == context.config.tts.voice:
+        return None
+    try:
+        return _named(context, voice, "tts", ())
+    except (ModelNotFound, BadRequest) as exc:
+        raise BadRequest(f"voice '{voice}' not found. There are {', '.join(voices(context))}.") from exc
+
+
+def voices(context: Context) -> list[str]:
+    """Names of the voices: the configured one, the other installed ones, then OpenAI's."""
+    installed = [model.name for model in context.fleet.catalog.all() if model.kind == "tts" and not model.is_remote]
+    return list(dict.fromkeys([context.config.tts.voice, *installed, *VOICES[:-1]]))
+
+
+def _named(context: Context, name: str, kind: str, standing: tuple[str, ...]) -> Model | None:
+    try:
+        model = context.fleet.catalog.find(name)
+    except ModelNotFound:
+        if name in standing or any(name.startswith(f"{known}-2") for known in standing):  # one of a date
+            return None
+        raise
+    if model.kind != kind:
+        does = "speech to text" if kind == "stt" else "text to speech"
+        raise BadRequest(f"model '{name}' does no {does}.")
+    return model
