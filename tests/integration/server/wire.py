@@ -38,6 +38,8 @@ class Wire:
                 head = await self.reader.readuntil(b"\r\n\r\n")
             except (asyncio.IncompleteReadError, ConnectionError):
                 return None
+            if head.startswith(b"HTTP/1.1 100 "):
+                return await self.hear(has_body=has_body)
             first, *lines = head.decode("latin-1").rstrip().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
             body = await self.reader.readexactly(int(headers.get("content-length", 0)) if has_body else 0)
