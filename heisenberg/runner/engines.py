@@ -15,7 +15,7 @@ from pathlib import Path
 
 from heisenberg.core.config import LlmConfig, SttConfig, TtsConfig
 from heisenberg.core.errors import ModelFailedToStart
-from heisenberg.runner.ready import llama_is_ready, wyoming_is_ready
+from heisenberg.runner.ready import llama_is_alive, llama_is_ready, wyoming_is_ready
 from heisenberg.runner.supervisor.process import Address, ChildSpec
 
 NewSpec = Callable[[], ChildSpec]
@@ -93,7 +93,7 @@ def llama(
         if program is not None:
             argv = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "workers" / "guard.py"), *argv)
         address = Address(f"http://127.0.0.1:{port}", key, alias or name)
-        return ChildSpec(name, argv, address, llama_is_ready, {"LLAMA_API_KEY": key})
+        return ChildSpec(name, argv, address, llama_is_ready, {"LLAMA_API_KEY": key}, llama_is_alive)
 
     return new_spec
 

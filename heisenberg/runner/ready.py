@@ -1,6 +1,7 @@
 """Is a child ready? It is when it answers, not when it prints something."""
 
 import asyncio
+from typing import Any
 
 import aiohttp
 from wyoming.info import Describe, Info
@@ -27,21 +28,34 @@ async def llama_is_ready(address: Address) -> bool:
 
     Another program may have been faster to take the port. It has another key, or else no such model.
     """
-    timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
-    headers = {"Authorization": f"Bearer {address.api_key}"}
+    if not await llama_is_alive(address):
+        return False
     try:
-        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
-            async with http.get(f"{address.url}/health") as health:
-                if health.status != 200:
-                    return False
-            # Its list of models may be open to all; its properties are not.
-            async with http.get(f"{address.url}/props") as properties:
-                if properties.status not in (200, 404):
-                    return False
-            async with http.get(f"{address.url}/v1/models") as models:
-                return models.status == 200 and _lists(await models.json(content_type=None), address.model)
+        # Its list of models may be open to all; its properties are not. Old builds have none.
+        status, _ = await _get(address, "/props")
+        if status not in (200, 404):
+            return False
+        status, models = await _get(address, "/v1/models")
+        return status == 200 and _lists(models, address.model)
     except (OSError, TimeoutError, ValueError, aiohttp.ClientError):
         return False
+
+
+async def llama_is_alive(address: Address) -> bool:
+    """Whether it says that it is well; it does so however busy it is."""
+    try:
+        return (await _get(address, "/health"))[0] == 200
+    except (OSError, TimeoutError, ValueError, aiohttp.ClientError):
+        return False
+
+
+async def _get(address: Address, path: str) -> tuple[int, Any]:
+    """Status and answer."""
+    timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+    headers = {"Authorization": f"Bearer {address.api_key}"}
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
+        async with http.get(address.url + path) as answer:
+            return answer.status, await answer.json(content_type=None)
 
 
 def _lists(answer: object, model: str) -> bool:

@@ -87,10 +87,9 @@ class Seats:
         return lane
 
     def _leave(self, name: str, number: int, keep_s: float | None) -> None:
-        effects = self._residency.leave(number, self._now, keep_s=keep_s)
+        self._carry_out(self._residency.leave(number, self._now, keep_s=keep_s))
         if (seat := self.taken.get(name)) is not None and seat.is_idle and self._is_gone(name):
-            effects += self._residency.stopped(name, self._now)
-        self._carry_out(effects)
+            self._gone(name)
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────
 
@@ -105,8 +104,6 @@ class Seats:
                     self._tell(number, self._load_seconds)
                 case Refuse(number, error):
                     self._tell(number, error)
-        for name in [name for name in self._goes if name not in self.taken]:
-            self._goes.pop(name).set()
         self._wind_timer()
 
     def _begin(self, work: Coroutine[Any, Any, None], what: str) -> "asyncio.Task[None]":
@@ -136,6 +133,8 @@ class Seats:
             self._load_seconds = self._now - began
             effects = self._residency.loaded(name, self._now)
         self._loads.pop(name, None)
+        if name not in self.taken and (waited_for := self._goes.pop(name, None)) is not None:
+            waited_for.set()
         self._carry_out(effects)
         self._load_seconds = 0.0
 
@@ -145,6 +144,12 @@ class Seats:
             await asyncio.gather(load, return_exceptions=True)
         await self._lane(name).keeper.stop()
         self._stops.pop(name, None)
+        self._gone(name)
+
+    def _gone(self, name: str) -> None:
+        """Its process has ended."""
+        if (waited_for := self._goes.pop(name, None)) is not None:
+            waited_for.set()
         self._carry_out(self._residency.stopped(name, self._now))
 
     # ── what happens by itself ───────────────────────────────────────────────────────────────────
@@ -153,7 +158,7 @@ class Seats:
         """A child that ended while nobody used it, and that does not come back by itself, has left its seat."""
         seat = self.taken.get(name)
         if what == "failed" and seat is not None and seat.is_idle and not self._lane(name).keeper.restarts:
-            self._carry_out(self._residency.stopped(name, self._now))
+            self._gone(name)
 
     def _is_gone(self, name: str) -> bool:
         keeper = self._lane(name).keeper

@@ -70,6 +70,10 @@ def misbehave(habit: dict[str, str]) -> None:
     for _ in range(int(habit.get("mutter", 0))):
         say("still loading")
         time.sleep(0.1)
+    held = []
+    for _ in range(int(habit.get("grow", 0))):
+        held.append(b"x" * 4_000_000)
+        time.sleep(0.1)
     if "slow" in habit:
         time.sleep(float(habit["slow"]))
 

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from heisenberg.core.errors import ModelFailedToStart
+from heisenberg.runner.memory import Footprint
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,11 @@ LINE_LIMIT_BYTES = 2_000
 """A longer line is cut; a child that never ends its lines must not fill our memory."""
 
 READ_BYTES = 65_536
+
+GROWTH_LOOKS = 4
+"""While a child loads its memory is looked at so often within the bound."""
+
+GROWTH_BYTES = 1_000_000
 
 SHOWN_CHARACTERS = 300
 """So much of a line goes into an error message."""
@@ -67,6 +73,8 @@ class ChildSpec:
     """Whether it answers now; must return within about a second and not raise."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Added to our environment."""
+    is_alive: Callable[[Address], Awaitable[bool]] | None = None
+    """Whether it still answers once it was ready; None is the same question. May be asked twice a second."""
 
 
 class _Watched(asyncio.subprocess.SubprocessStreamProtocol):
@@ -92,7 +100,7 @@ class ChildProcess:
         self._process = asyncio.subprocess.Process(transport, watched, asyncio.get_running_loop())
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._unfinished = b""
-        self._on_output: Callable[[], None] = lambda: None
+        self._on_sign: Callable[[], None] = lambda: None
         self._reader = asyncio.create_task(self._read_output(), name=f"output of {spec.name}")
 
     @classmethod
@@ -101,8 +109,8 @@ class ChildProcess:
     ) -> "ChildProcess":
         """Start the child and return once it answers. *on_spawned* is told of it as soon as it has a process id.
 
-        Raises: ModelFailedToStart if it cannot be started, ends early, or neither answers nor prints anything for
-            *timeout_s* seconds.
+        Raises: ModelFailedToStart if it cannot be started, ends early, or gives no sign of life for *timeout_s*
+            seconds: it neither answers nor prints anything, nor does its memory grow.
         """
         try:
             transport, watched = await asyncio.get_running_loop().subprocess_exec(
@@ -163,7 +171,7 @@ class ChildProcess:
 
     async def answers(self) -> bool:
         """Whether it answers now, however busy it is."""
-        return await self.spec.is_ready(self.spec.address)
+        return await (self.spec.is_alive or self.spec.is_ready)(self.spec.address)
 
     async def stop(self, grace_s: float) -> None:
         """Ask it to end, wait *grace_s* seconds, then kill its group. Returns within about *grace_s* + 5 s."""
@@ -191,9 +199,10 @@ class ChildProcess:
 
     async def _wait_until_ready(self, timeout_s: float) -> None:
         ended = asyncio.create_task(self.exited(), name=f"start of {self.spec.name}")
+        growing = asyncio.create_task(self._watch_growth(timeout_s / GROWTH_LOOKS), name=f"growth of {self.spec.name}")
         try:
             async with asyncio.timeout(timeout_s) as bound:
-                self._on_output = functools.partial(_postpone, bound, timeout_s)
+                self._on_sign = functools.partial(_postpone, bound, timeout_s)
                 while not await self.spec.is_ready(self.spec.address):
                     done, _ = await asyncio.wait({ended}, timeout=0.05)
                     if done:
@@ -204,9 +213,20 @@ class ChildProcess:
                 f"{self.spec.name} did not answer within {timeout_s:g} s.{said} See runner.start_timeout_seconds."
             ) from None
         finally:
-            self._on_output = lambda: None
-            ended.cancel()
-            await asyncio.gather(ended, return_exceptions=True)
+            self._on_sign = lambda: None
+            for task in (ended, growing):
+                task.cancel()
+            await asyncio.gather(ended, growing, return_exceptions=True)
+
+    async def _watch_growth(self, pause_s: float) -> None:
+        """A child whose memory grows is loading, even where it prints nothing, as the embedded llama.cpp."""
+        most_bytes = 0
+        while True:
+            await asyncio.sleep(pause_s)
+            held_bytes = await asyncio.to_thread(Footprint(self.pid).measured_bytes)
+            if held_bytes > most_bytes + GROWTH_BYTES:
+                most_bytes = held_bytes
+                self._on_sign()
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -217,7 +237,7 @@ class ChildProcess:
         stream = self._process.stdout
         assert stream is not None
         while block := await stream.read(READ_BYTES):
-            self._on_output()
+            self._on_sign()
             *lines, rest = (self._unfinished + block).split(b"\n")
             self._unfinished = rest[-LINE_LIMIT_BYTES:]
             for line in lines:

@@ -78,6 +78,30 @@ async def test_unloading_waits_for_those_who_use_it() -> None:
         assert not await here.fleet.unload(model)
 
 
+async def test_unloading_is_done_even_if_others_want_the_model_again_at_once() -> None:
+    async with machine() as here:
+        model = here.model("a")
+        async with here.fleet.lease(model):
+            unloading = asyncio.create_task(here.fleet.unload(model))
+            await asyncio.sleep(0)
+            later = asyncio.create_task(here.fleet.load(model))
+            await asyncio.sleep(0)
+
+        assert await unloading
+        assert await later > 0
+        assert 2 == len(here.starts(model))
+
+
+async def test_unloading_a_model_that_loads_lets_those_who_wait_for_it_use_it_first() -> None:
+    async with machine() as here:
+        model = here.model("slow", "slow-load=0.3")
+        loading = asyncio.create_task(here.fleet.load(model))
+        await until(lambda: here.starts(model))
+
+        assert await here.fleet.unload(model)
+        assert await loading > 0
+
+
 async def test_what_the_assistant_uses_is_neither_evicted_nor_unloaded() -> None:
     async with machine({"max_loaded": 2}, assistants={"talk"}) as here:
         talk, a, b = here.model("talk", ttl_s=0.0), here.model("a"), here.model("b")

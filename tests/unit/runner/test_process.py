@@ -278,3 +278,11 @@ async def test_a_line_of_200_kb_neither_blocks_the_child_nor_is_it_kept(children
     async with running(children.spec("long-line=200000")) as child:
         assert await child.answers()
         assert LINE_LIMIT_BYTES >= max(len(line) for line in child.lines)
+
+
+async def test_a_child_that_loads_in_silence_has_not_failed_either(children: Children) -> None:
+    """Given a child that takes more and more memory for longer than the bound, and then answers."""
+    child = await ChildProcess.start(children.spec("grow=25"), timeout_s=1.0)
+
+    assert await child.answers()
+    await child.stop(1)
