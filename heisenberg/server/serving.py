@@ -85,7 +85,8 @@ async def serving(
 
 
 def _client() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0)
+    # llama-server closes a connection after each streamed answer without announcing it: the next request over it fails.
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
     return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
 
