@@ -27,6 +27,7 @@ from heisenberg.runner.pool import Pool
 from heisenberg.runner.remote import Remotes
 from heisenberg.runner.residency import Phase, Seat, Terms
 from heisenberg.runner.seats import Seats
+from heisenberg.runner.supervisor.keeper import Watcher
 from heisenberg.runner.supervisor.process import ChildSpec
 
 log = logging.getLogger(__name__)
@@ -164,6 +165,15 @@ class Fleet:
     def loaded(self) -> list[Loaded]:
         """What is in memory, by name."""
         return [self._as_loaded(name, seat) for name, seat in sorted(self._seats.taken.items())]
+
+    @property
+    def queue_length(self) -> int:
+        """How many wait until their model is in memory."""
+        return self._seats.queue_length
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell *watcher* when a model's process starts or fails: ``("started" | "failed", name, reason)``."""
+        self._pool.watch(watcher)
 
     def log_tail(self, model: Model) -> list[str]:
         """The last lines that its process and those before it printed, oldest first; empty if it never ran."""

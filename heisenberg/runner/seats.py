@@ -43,6 +43,11 @@ class Seats:
         """What takes up memory, by name."""
         return self._residency.seats
 
+    @property
+    def queue_length(self) -> int:
+        """How many wait until their model is in memory."""
+        return sum(not admitted.done() for admitted in self._waiting.values())
+
     @asynccontextmanager
     async def seat(self, terms: Terms, priority: Priority, keep_s: float | None) -> AsyncIterator[float]:
         """Wait until the model is in memory; it stays there as long as the block. Yields the seconds of its load.

@@ -40,7 +40,14 @@ class Metrics:
         self._tokens = Counter(
             "heisenberg_generated_tokens", "Tokens, where the answer tells.", ["model"], registry=self._registry
         )
+        self._starts = Counter(
+            "heisenberg_model_starts", "Starts of models' processes.", ["model", "reason"], registry=self._registry
+        )
+        self._failures = Counter(
+            "heisenberg_model_failures", "Ends that nobody asked for.", ["model"], registry=self._registry
+        )
         self._registry.register(_Models(fleet))
+        fleet.watch(self._process_changed)
 
     def begun(self) -> None:
         """A request has come."""
@@ -54,6 +61,12 @@ class Metrics:
         self._seconds.labels(dialect, path).observe(seconds)
         if subject.tokens:
             self._tokens.labels(subject.model).inc(subject.tokens)
+
+    def _process_changed(self, what: str, model: str, reason: str) -> None:
+        if what == "started":
+            self._starts.labels(model, reason).inc()
+        else:
+            self._failures.labels(model).inc()
 
     def text(self) -> bytes:
         """All of them, as Prometheus reads them."""
@@ -74,4 +87,7 @@ class _Models(Collector):
             loaded.add_metric([entry.model.name, entry.state], 1)
             in_use.add_metric([entry.model.name], entry.in_use)
             held.add_metric([entry.model.name], entry.memory_bytes)
-        return [loaded, in_use, held]
+        waiting = GaugeMetricFamily(
+            "heisenberg_requests_waiting", "Requests whose model is not in memory yet.", value=self._fleet.queue_length
+        )
+        return [loaded, in_use, held, waiting]
