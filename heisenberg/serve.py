@@ -5,14 +5,17 @@ Kept apart from ``main.py``, which needs sound; ``heisenberg run --serve`` puts 
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from heisenberg.core.config import Config
 from heisenberg.core.service_manager import ServiceManager
 from heisenberg.models import Runner
 from heisenberg.server.serving import serving
+
+log = logging.getLogger(__name__)
 
 ALIVE_S = 1.0
 """How often the service manager may be told that the event loop still turns."""
@@ -29,14 +32,32 @@ async def run_server(config: Config, on_ready: Callable[[list[str]], None]) -> N
         async with (
             Runner(config, serves=True, assists=False) as runner,
             serving(config, runner.fleet, speech=runner) as addresses,
+            _wyoming(config, runner) as wyoming_addresses,
         ):
             on_ready(addresses)
+            for what, address in zip(
+                ("speech to text", "text to speech", "wake words"), wyoming_addresses, strict=False
+            ):
+                log.info("Wyoming %s on %s", what, address)
             service.ready()
             service.status(f"serving on {' and '.join(addresses)}")
             try:
                 await _until(asked_to_end, service)
             finally:
                 service.stopping()
+
+
+@contextlib.asynccontextmanager
+async def _wyoming(config: Config, runner: Runner) -> AsyncIterator[list[str]]:
+    """The Wyoming services, if they are wanted; yields their addresses."""
+    if not config.server.wyoming:
+        yield []
+        return
+    from heisenberg.server.wyoming.listening import wyoming_serving
+    from heisenberg.wakeword.offered import OfferedPhrases
+
+    async with wyoming_serving(config, runner.fleet.catalog, runner, OfferedPhrases(config.wakeword)) as addresses:
+        yield addresses
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

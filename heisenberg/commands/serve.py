@@ -17,6 +17,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--ollama-port", type=int, metavar="N", help="second port, 0 for none (default: server.ollama_port)"
     )
+    parser.add_argument(
+        "--wyoming", action="store_true", default=None, help="speech for Home Assistant, too (default: server.wyoming)"
+    )
     parser.set_defaults(run=execute)
 
 
@@ -46,7 +49,7 @@ def _with_options(config: "Config", args: argparse.Namespace) -> "Config":
     from heisenberg.core.config import ServerConfig
     from heisenberg.core.errors import ConfigError
 
-    options = {"host": args.host, "port": args.port, "ollama_port": args.ollama_port}
+    options = {"host": args.host, "port": args.port, "ollama_port": args.ollama_port, "wyoming": args.wyoming}
     given = {key: value for key, value in options.items() if value is not None}
     try:
         server = ServerConfig.model_validate(config.server.model_dump() | given)

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from heisenberg.core.errors import ModelNotFound
 from heisenberg.core.recordings import FileTranscriber
-from heisenberg.core.stages import Voice
+from heisenberg.core.stages import Recogniser, Voice
 from heisenberg.runner.catalog.entry import Model
+from heisenberg.runner.lanes import Priority
 
 
 class SpeechEngines(Protocol):
@@ -16,6 +17,9 @@ class SpeechEngines(Protocol):
 
     def transcriber(self, model: Model | None = None) -> FileTranscriber:
         """Speech to text with *model*, None for the configured one. Raises ModelNotFound."""
+
+    def recogniser(self, language: str | None = None, priority: Priority = Priority.VOICE) -> Recogniser:
+        """The configured speech to text, for commands in *language*. Raises ModelNotFound."""
 
     def speaker(self, model: Model | None = None, speed: float = 1.0, voice: str = "") -> Voice:
         """Text to speech with *model*, None for the configured one.
@@ -34,3 +38,7 @@ class NoSpeech:
     def speaker(self, model: Model | None = None, speed: float = 1.0, voice: str = "") -> Voice:
         """Raises ModelNotFound."""
         raise ModelNotFound("This server has no text to speech.")
+
+    def recogniser(self, language: str | None = None, priority: Priority = Priority.VOICE) -> Recogniser:
+        """Raises ModelNotFound."""
+        raise ModelNotFound("This server has no speech to text.")

@@ -1,0 +1,1 @@
+"""Speech and wake words for Wyoming clients such as Home Assistant."""
