@@ -2,8 +2,8 @@
 
 It takes llama-server's command line, answers ``/health``, ``/props``, ``/v1/models`` and any POST, and streams
 ``one two three …`` for ``"stream": true``. A POST to ``/crash`` is a segmentation fault, to ``/freeze`` the end of
-all answers. Its "model" is a text file with a habit on each line, as in ``slow-load=0.5``; each start adds its process
-id to the file of that name with ``.starts``.
+all answers. Its "model" is a text file with a habit on each line, as in ``slow-load=0.5``; a real GGUF file has none.
+Each start adds its process id to the file of that name with ``.starts``.
 
 Usage: python -I -S bad_llama_server.py --model FILE --alias NAME --port N [whatever llama-server takes]
 """
@@ -145,8 +145,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     args, _ = parser.parse_known_args()
-    with open(args.model) as model:
-        habit = {name: value for name, _, value in (line.partition("=") for line in model.read().splitlines())}
+    with open(args.model, errors="replace") as model:
+        words = "" if (text := model.read(10_000)).startswith("GGUF") else text
+    habit = {name: value for name, _, value in (line.partition("=") for line in words.splitlines())}
     with open(args.model + ".starts", "a") as note:
         note.write(f"{os.getpid()}\n")
     if "ignores-term" in habit:

@@ -1,0 +1,77 @@
+"""The assistant and the server in one process: they share the processes of their models."""
+
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from heisenberg.core.config import Config
+from heisenberg.core.errors import UpstreamError
+from heisenberg.models import Runner, assistants_models
+from heisenberg.runner.lanes import Priority
+from tests.fakes.gguf_writer import write_gguf
+from tests.integration.runner.machine import PROGRAM, ask
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
+    """One language model, "talk", which the assistant uses."""
+    folder = Path(tempfile.mkdtemp(prefix="h-"))
+    monkeypatch.setattr("platformdirs.user_state_path", lambda *args, **options: folder / "state")
+    program = folder / "llama-server"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(PROGRAM))} "$@"\n')
+    program.chmod(0o755)
+    (folder / "models").mkdir()
+    write_gguf(folder / "models" / "talk.gguf", {"general.architecture": "llama"})
+    yield Config.model_validate(
+        {
+            "models": {"folder": str(folder / "models")},
+            "llm": {"model": "talk", "server_path": str(program)},
+            "stt": {"engine": "wyoming", "url": "tcp://127.0.0.1:1"},
+            "tts": {"engine": "none"},
+        }
+    )
+    shutil.rmtree(folder)
+
+
+async def test_the_assistant_and_clients_use_one_process_for_the_same_model(config: Config) -> None:
+    async with Runner(config, serves=True) as runner:
+        model = runner.fleet.catalog.find("talk")
+        async with runner._llama()() as voice, runner.fleet.lease(model) as client:
+            assert voice.url == client.url
+            assert (0, 1) == (voice.slot, client.slot)  # type: ignore[attr-defined]
+            assert "talk" == (await ask(client))["model"]
+        with pytest.raises(UpstreamError, match="the assistant uses it"):
+            await runner.fleet.unload(model)
+
+
+async def test_a_server_without_an_assistant_keeps_nothing(config: Config) -> None:
+    async with Runner(config, serves=True, assists=False) as runner:
+        model = runner.fleet.catalog.find("talk")
+        await runner.fleet.load(model)
+
+        assert await runner.fleet.unload(model)
+        assert [] == runner.fleet.loaded()
+
+
+async def test_the_assistant_alone_has_no_limit(config: Config) -> None:
+    """Whisper, Piper and the language model are all needed, whatever runner.max_loaded says."""
+    tight = config.model_copy(update={"runner": config.runner.model_copy(update={"max_loaded": 1})})
+    async with Runner(tight) as runner:
+        model = runner.fleet.catalog.find("talk")
+        twin = type(model)("twin", "llm", files=model.files)
+        for needed in (model, twin):
+            async with runner.fleet.lease(needed, Priority.VOICE):
+                pass
+
+        assert ["talk", "twin"] == [loaded.model.name for loaded in runner.fleet.loaded()]
+
+
+def test_models_that_run_elsewhere_are_not_the_assistants_here(config: Config) -> None:
+    assert {"talk"} == assistants_models(config)
