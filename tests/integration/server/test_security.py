@@ -1,6 +1,8 @@
 """The rules, on real sockets: who is refused, how that is said, and what a web page may see."""
 
+import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -8,6 +10,9 @@ import pytest
 
 from heisenberg.core.errors import ConfigError
 from heisenberg.server.app import ROUTES
+from heisenberg.server.asgi import Receive, Scope, Send, while_connected
+from heisenberg.server.context import Context
+from heisenberg.server.routes import Route
 from tests.fakes.llama_server import FakeLlamaServer
 from tests.integration.server.wire import ask, head, wired
 from tests.served import Served, served
@@ -179,3 +184,47 @@ async def test_a_body_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPat
         assert reply is not None
         assert reply.status == 408
         assert await wire.is_closed()
+
+
+async def test_a_client_that_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for a long answer and takes none of it: the model it holds is wanted by others."""
+    left = asyncio.Event()
+
+    async def pour(send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+            await asyncio.sleep(0)
+
+    async def pours(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await while_connected(receive, pour(send))
+        finally:
+            left.set()
+
+    monkeypatch.setattr("heisenberg.server.connection.UNREAD_S", 0.05)
+    monkeypatch.setattr("heisenberg.server.app.ROUTES", (Route("GET", "/v1/pours", pours, "test"),))
+    async with served({}) as server:
+        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
+            client.sendall(head("GET", "/v1/pours"))
+            async with asyncio.timeout(10):
+                await left.wait()
+
+
+async def test_a_head_that_comes_in_pieces_is_understood(server: Served) -> None:
+    async with wired(server.url) as wire:
+        for piece in (b"GET /heal", b"th HTTP/1.1\r\nHo", b"st: localhost\r\n", b"\r\n"):
+            await wire.say(piece)
+            await asyncio.sleep(0)
+        reply = await wire.hear()
+
+        assert reply is not None
+        assert reply.status == 200
+
+
+async def test_requests_in_a_row_are_answered_in_their_order(server: Served) -> None:
+    async with wired(server.url) as wire:
+        await wire.say(head("GET", "/health") + head("GET", "/nothing") + head("GET", "/v1/models"))
+        replies = [await wire.hear() for _ in range(3)]
+
+        assert [reply.status for reply in replies if reply] == [200, 404, 200]
