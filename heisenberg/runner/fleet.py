@@ -231,13 +231,19 @@ class Fleet:
         return self._pool.lane(name, new_spec, places, restarts=False)
 
     async def _preload(self) -> None:
-        for model in self.catalog.all():
-            if model.preload and not model.is_remote:
-                try:
-                    async with self.lease(model, Priority.BACKGROUND):
-                        pass
-                except HeisenbergError as exc:
-                    log.warning("%s is not loaded at start: %s", model.name, exc)
+        try:
+            for model in self.catalog.all():
+                if model.preload and not model.is_remote:
+                    await self._preload_one(model)
+        except Exception:  # nobody waits for this task
+            log.exception("models cannot be loaded at start")
+
+    async def _preload_one(self, model: Model) -> None:
+        try:
+            async with self.lease(model, Priority.BACKGROUND):
+                pass
+        except HeisenbergError as exc:
+            log.warning("%s is not loaded at start: %s", model.name, exc)
 
     # ── what there is ────────────────────────────────────────────────────────────────────────────
 

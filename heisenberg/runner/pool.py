@@ -53,7 +53,8 @@ class Pool:
 
     def unwatch(self, watcher: Watcher) -> None:
         """No longer tell *watcher*."""
-        self._watchers.remove(watcher)
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
 
     def pids(self) -> dict[str, int]:
         """The children that are ready: model name → process id."""

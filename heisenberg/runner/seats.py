@@ -36,6 +36,7 @@ class Seats:
         self._goes: dict[str, asyncio.Event] = {}
         self._load_seconds = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
         pool.watch(self._heard)
 
     @property
@@ -54,6 +55,8 @@ class Seats:
 
         Its lane has to exist. Raises: HeisenbergError if it cannot be loaded, or if there is no room to be had.
         """
+        if self._is_closed:
+            raise ModelFailedToStart("Heisenberg is ending.")
         number = next(self._numbers)
         admitted = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
@@ -73,7 +76,10 @@ class Seats:
         return True
 
     async def close(self) -> None:
-        """Stop what is under way. The processes themselves are ended by the pool."""
+        """Stop what is under way, and tell those who wait. The processes themselves are ended by the pool."""
+        self._is_closed = True
+        for number in list(self._waiting):
+            self._tell(number, ModelFailedToStart("Heisenberg is ending."))
         if self._timer is not None:
             self._timer.cancel()
         self._pool.unwatch(self._heard)
@@ -99,6 +105,8 @@ class Seats:
     # ── effects ──────────────────────────────────────────────────────────────────────────────────
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
+        if self._is_closed:
+            return
         for effect in effects:
             match effect:
                 case Load(name):
@@ -147,7 +155,10 @@ class Seats:
         if (load := self._loads.pop(name, None)) is not None:
             load.cancel()
             await asyncio.gather(load, return_exceptions=True)
-        await self._lane(name).keeper.stop()
+        try:
+            await self._lane(name).keeper.stop()
+        except Exception:  # a fault of ours must not cost a seat for ever
+            log.exception("%s cannot be stopped in good order", name)
         self._stops.pop(name, None)
         self._gone(name)
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from heisenberg.core.errors import UpstreamError
+from heisenberg.core.errors import ModelFailedToStart, UpstreamError
 from heisenberg.runner.fleet import ModelLease
 from heisenberg.runner.lanes import Priority
 from tests.fakes.children import is_alive, until
@@ -208,6 +208,17 @@ async def test_closing_in_the_middle_of_everything_leaves_nothing_behind() -> No
 async def _hold(here: Machine, name: str) -> None:
     async with here.fleet.lease(here.model(name, "ignores-term")):
         await asyncio.Event().wait()
+
+
+async def test_those_who_wait_when_it_ends_are_told() -> None:
+    async with machine() as here:
+        waiting = asyncio.create_task(here.fleet.load(here.model("slow", "slow-load=600")))
+        await until(lambda: here.states)
+        await here.fleet.close()
+        with pytest.raises(ModelFailedToStart, match="Heisenberg is ending"):
+            await waiting
+        with pytest.raises(ModelFailedToStart, match="Heisenberg is ending"):
+            await here.fleet.load(here.model("late"))
 
 
 async def test_models_are_loaded_at_the_start_behind_everybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
