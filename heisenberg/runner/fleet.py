@@ -217,6 +217,8 @@ class Fleet:
         terms = Terms(name, model.group, model.is_pinned or name in self._voices, model.ttl_s)
         load_seconds = await stack.enter_async_context(self._seats.seat(terms, priority, keep_s))
         lease = await stack.enter_async_context(lane.lease(priority))
+        if load_seconds:
+            await asyncio.to_thread(self._memory_bytes, name)  # looks for its descendants, which takes a while
         slot = lease.place if lane.places.number > 1 else None
         return ModelLease(model, lease.url, lease.api_key, model.name, slot, load_seconds, lease.condemn)
 
