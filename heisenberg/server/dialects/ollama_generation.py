@@ -4,7 +4,6 @@ Leases the model, asks its server for a stream, translates it read by read. An a
 folded. What the bytes mean is in ``ollama_request.py`` and ``ollama_stream.py``.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
@@ -37,9 +36,6 @@ from heisenberg.server.dialects.ollama_upstream import Refused
 from heisenberg.server.dialects.ollama_upstream import asked as asked_of
 
 LINES: Header = (b"content-type", b"application/x-ndjson")
-
-DRAIN_S = 1.0
-"""After the last line: how long the server's end of the answer is waited for, so that the connection can be kept."""
 
 
 async def chat(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,9 +88,11 @@ async def _converse(
     async def work() -> None:
         async with context.fleet.lease(model, keep_alive_s=seconds) as lease:
             translator = _translator(model_name(request), asked, lease, began_s)
-            async with asked_of(context, lease, asked.path, asked.body) as response:
-                await answer(response, translator, send)
-            subject_of(scope).tokens = translator.tokens
+            try:
+                async with asked_of(context, lease, asked.path, asked.body) as response:
+                    await answer(response, translator, send)
+            finally:  # the client may be gone with the last line in its hands
+                subject_of(scope).tokens = translator.tokens
 
     await while_connected(receive, work())
 
@@ -121,7 +119,6 @@ async def _stream(response: aiohttp.ClientResponse, translator: Translator, send
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 is_started = True
             await send({"type": "http.response.body", "body": lines, "more_body": not translator.is_over})
-    await _drain(response)
 
 
 async def _whole(response: aiohttp.ClientResponse, translator: Translator, send: Send) -> None:
@@ -129,7 +126,6 @@ async def _whole(response: aiohttp.ClientResponse, translator: Translator, send:
     if translator.error:
         raise Refused(500, translator.error)
     await send_bytes(send, as_line(fold(lines)), 200, [JSON_HEADER])
-    await _drain(response)
 
 
 async def _lines(response: aiohttp.ClientResponse, translator: Translator) -> AsyncGenerator[bytes]:
@@ -144,10 +140,3 @@ async def _lines(response: aiohttp.ClientResponse, translator: Translator) -> As
         yield translator.fail(f"the model's server broke off: {exc or type(exc).__name__}")
         return
     yield translator.finish()
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout(DRAIN_S):
-            while await response.content.readany():
-                pass

@@ -5,6 +5,7 @@ Pure descriptions. Nothing here is a path: clients learn names, sizes and what a
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,9 @@ CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinkin
 
 TEXT = ("llm", "embedding")
 """Kinds of models that its clients can use."""
+
+EMBEDS = " (embeddings)"
+"""What the fleet adds to the name of a second process of a language model; clients know the model only."""
 
 NEVER = datetime(2300, 1, 1, tzinfo=UTC)
 """When a model that stays is unloaded: Ollama's clients want a date."""
@@ -102,7 +106,7 @@ def capabilities(model: Model) -> list[str]:
 def running(loaded: Loaded, now: datetime) -> dict[str, Any]:
     """An entry of ``/api/ps``."""
     model = loaded.model
-    name = listed_name(model)
+    name = listed_name(replace(model, name=model.name.removesuffix(EMBEDS)))
     return {
         "name": name,
         "model": name,
@@ -124,8 +128,8 @@ def shortened(vector: Sequence[float], dimensions: int) -> list[float]:
 
 def _expiry(loaded: Loaded, now: datetime) -> datetime:
     seconds = loaded.expires_in_s
-    if seconds is None:
-        is_staying = loaded.model.is_pinned or loaded.model.ttl_s < 0
+    if seconds is None:  # as long as it is used, and then for its time; or for ever
+        is_staying = not loaded.in_use or loaded.model.is_pinned or loaded.model.ttl_s < 0
         seconds = math.inf if is_staying else loaded.model.ttl_s
     return NEVER if seconds < 0 or seconds > 1e9 else now + timedelta(seconds=seconds)
 

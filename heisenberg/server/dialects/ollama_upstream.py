@@ -52,12 +52,13 @@ async def asked(
     headers = {"Content-Type": "application/json"}
     if lease.api_key:
         headers["Authorization"] = f"Bearer {lease.api_key}"
+    url = lease.url.rstrip("/") + path
     try:
-        response = await context.http.post(
-            lease.url.rstrip("/") + path, data=json.dumps(found).encode(), headers=headers
-        )
+        response = await context.http.post(url, data=json.dumps(found).encode(), headers=headers)
     except (aiohttp.ClientError, OSError) as exc:
-        raise UpstreamError(f"{lease.model.name}: its server does not answer ({exc or type(exc).__name__}).") from exc
+        reason = f"its server does not answer ({exc or type(exc).__name__})"
+        lease.condemn(reason)
+        raise UpstreamError(f"{lease.model.name}: {reason}.") from exc
     try:
         if response.status != 200:
             raw = await response.content.read(LONGEST_ERROR_BYTES)

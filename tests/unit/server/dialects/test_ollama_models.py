@@ -1,5 +1,6 @@
 """Models in Ollama's words."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,13 +81,20 @@ def test_a_model_of_which_nothing_is_known_has_no_nulls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expires_in_s", "expected"), [(60.0, "2026-01-01T00:01:00Z"), (None, "2026-01-01T00:05:00Z"), (-1.0, "2300-")]
+    ("expires_in_s", "in_use", "expected"),
+    [(60.0, 0, "2026-01-01T00:01:00Z"), (None, 1, "2026-01-01T00:05:00Z"), (None, 0, "2300-"), (-1.0, 0, "2300-")],
 )
-def test_when_a_model_leaves(expires_in_s: float | None, expected: str) -> None:
-    entry = ollama_models.running(Loaded(MODEL, "loaded", expires_in_s, 0, 3_000_000_000), NOW)
+def test_when_a_model_leaves(expires_in_s: float | None, in_use: int, expected: str) -> None:
+    entry = ollama_models.running(Loaded(MODEL, "loaded", expires_in_s, in_use, 3_000_000_000), NOW)
 
     assert entry["expires_at"].startswith(expected)
     assert (3_000_000_000, 8192) == (entry["size"], entry["context_length"])
+
+
+def test_a_second_process_goes_by_the_models_name() -> None:
+    second = replace(MODEL, name="qwen3-4b (embeddings)")
+
+    assert "qwen3-4b:latest" == ollama_models.running(Loaded(second, "loaded", 60.0, 0), NOW)["name"]
 
 
 def test_shortened_embeddings_have_length_one() -> None:
