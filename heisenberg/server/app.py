@@ -9,6 +9,8 @@ import re
 import secrets
 from collections.abc import Sequence
 
+import aiohttp
+
 from heisenberg import __version__
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.server import access_log
@@ -111,6 +113,9 @@ class Server:
             await _fail(exchange, exc.message, exc.status)
         except HeisenbergError as exc:
             await _fail(exchange, exc.message, status_of(exc))
+        except aiohttp.ClientError as exc:
+            log.warning("%s %s: %r", scope["method"], printable(scope["path"]), exc)
+            await _fail(exchange, "the model's server cannot be reached, or broke off", 502)
         except Exception:
             log.exception("%s %s failed", scope["method"], printable(scope["path"]))
             await _fail(exchange, "a fault of the server; its log has more", 500)

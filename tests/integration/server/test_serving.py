@@ -102,7 +102,12 @@ async def breaks_in_json(context: Context, scope: Scope, receive: Receive, send:
     raise RuntimeError("a fault")
 
 
+async def loses_its_model(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    raise aiohttp.ServerDisconnectedError
+
+
 BROKEN = (
+    Route("GET", "/api/lost", loses_its_model, "test"),
     Route("GET", "/v1/breaks", breaks, "test"),
     Route("GET", "/api/breaks", breaks, "test"),
     Route("GET", "/v1/events", breaks_in_events, "test"),
@@ -128,6 +133,12 @@ async def test_a_fault_is_told_in_the_dialect_and_logged(
     assert openai["error"]["message"] == ollama["error"]
     assert "a fault" not in ollama["error"].replace("a fault of the server", "")
     assert [record.exc_info is not None for record in caplog.records if record.levelno == logging.ERROR] == [True] * 2
+
+
+async def test_a_model_that_is_lost_is_no_fault_of_ours(broken: str, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{broken}/api/lost") as answer:
+        assert answer.status == 502
+        assert "the model's server" in (await answer.json())["error"]
 
 
 async def test_a_stream_that_breaks_ends_with_an_error(broken: str, http: aiohttp.ClientSession) -> None:
