@@ -3,6 +3,7 @@ proved in ``tests/unit/runner/test_residency.py``."""
 
 import asyncio
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from heisenberg.core.errors import ModelFailedToStart, UpstreamError
 from heisenberg.runner.fleet import ModelLease
 from heisenberg.runner.lanes import Priority
 from tests.fakes.children import is_alive, until
+from tests.fakes.llama_server import FakeLlamaServer
 from tests.integration.runner.machine import Machine, ask, machine, stream
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
@@ -245,3 +247,19 @@ def test_a_lease_shows_no_key() -> None:
     from heisenberg.runner.catalog.entry import Model
 
     assert "secret" not in repr(ModelLease(Model("a", "llm"), "http://x", "secret"))
+
+
+async def test_of_several_servers_one_that_runs_is_leased() -> None:
+    """The first of them is down; nothing is started here."""
+    async with FakeLlamaServer() as running, machine() as here:
+        down = "http://127.0.0.1:1"
+        model = replace(here.model("far"), urls=(down, running.url), remote_name="theirs")
+        async with here.fleet.lease(model) as lease:
+            assert (running.url, "theirs", None) == (lease.url, lease.remote_name, lease.slot)
+            lease.condemn("it cut the connection")
+        async with FakeLlamaServer() as gone:
+            pass
+        with pytest.raises(UpstreamError, match="None of the 2 servers"):
+            await here.fleet.load(replace(model, urls=(down, gone.url)))
+
+        assert [] == here.fleet.loaded()
