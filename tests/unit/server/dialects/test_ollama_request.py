@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.gguf import GgufHeader
@@ -227,3 +229,25 @@ def test_a_model_has_to_be_named(request_: dict[str, Any]) -> None:
 
 def test_answers_are_streamed_unless_told_otherwise() -> None:
     assert (True, True, False) == (is_streamed({}), is_streamed({"stream": None}), is_streamed({"stream": False}))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "images", "tool_calls", "function", "name"]), inner)
+    ),
+    max_leaves=8,
+)
+KEYS = ["model", "messages", "prompt", "suffix", "raw", "system", "template", "context", "images", "tools"]
+KEYS += ["format", "think", "options", "stream", "keep_alive", "logprobs", "top_logprobs"]
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), json_values))
+def test_no_request_at_all_upsets_it(request_: dict[str, Any]) -> None:
+    for translate in (chat, generate):
+        try:
+            body = translate({"model": "tiny", **request_}, MODEL).body
+        except BadRequest:
+            continue
+        json.dumps(body)
