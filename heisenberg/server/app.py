@@ -31,7 +31,7 @@ from heisenberg.server.asgi import (
 )
 from heisenberg.server.audio import speeches, transcriptions
 from heisenberg.server.context import Context
-from heisenberg.server.dialects import ollama, openai
+from heisenberg.server.dialects import lmstudio, ollama, openai
 from heisenberg.server.exchange import Exchange
 from heisenberg.server.metrics import Metrics
 from heisenberg.server.origins import VARY, answer_headers, preflight_headers
@@ -40,15 +40,15 @@ from heisenberg.server.own import own_app
 from heisenberg.server.ready import Preloads
 from heisenberg.server.routes import Route, Routes
 from heisenberg.server.security import Policy
-from heisenberg.server.shapes import error_body, stream_end
+from heisenberg.server.shapes import error_body, stream_end, unexpected_body
 
 log = logging.getLogger(__name__)
 
 ROUTES = (
     # ── OpenAI ──
-    Route("GET", "/v1/models", openai.list_models, "openai"),
-    Route("POST", "/v1/*", openai.complete, "openai"),
+    *openai.ROUTES,
     # ── LM Studio ──
+    *lmstudio.ROUTES,
     # ── Ollama ──
     *ollama.ROUTES,
     # ── audio ──
@@ -136,7 +136,8 @@ class Server:
             allowed = self._routes.methods(path)
             status, headers = (405, [(b"allow", ", ".join(allowed).encode())]) if allowed else (404, [])
             shown = printable(f"{method} {path}")
-            await _refuse(exchange, f"Unexpected endpoint or method. ({shown}) GET /docs lists them.", status, headers)
+            await exchange.discard_body()
+            await send_json(exchange.send, unexpected_body(path, shown, status), status, headers)
 
     async def _answer_options(self, exchange: Exchange) -> None:
         """A browser asks what a page may do. For unknown paths, too: so that the page sees their 404."""

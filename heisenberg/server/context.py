@@ -7,6 +7,8 @@ import aiohttp
 from heisenberg.core.config import Config
 from heisenberg.runner.fleet import Fleet
 from heisenberg.server.audio.engines import NoSpeech, SpeechEngines
+from heisenberg.server.conversations import Conversations
+from heisenberg.server.downloads import Downloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,10 @@ class Context:
     """The port that is taken for Ollama's; 0 if there is none."""
     speech: SpeechEngines = field(default_factory=NoSpeech)
     """Speech to text, and text to speech."""
+    conversations: Conversations = field(default_factory=Conversations)
+    """Those that clients go on with (LM Studio's ``previous_response_id``)."""
+    downloads: Downloads = field(default_factory=Downloads)
+    """Models on their way here; whoever makes the context closes them."""
 
     @property
     def body_bytes(self) -> int:

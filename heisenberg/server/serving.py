@@ -79,8 +79,9 @@ async def serving(
         stack.callback(opened.close)
         raise_descriptor_limit()
         http = await stack.enter_async_context(_client())
-        app = Server(Context(config, fleet, http, opened.ollama_port, speech or NoSpeech()))
-        await stack.enter_async_context(_answering(app, opened))
+        context = Context(config, fleet, http, opened.ollama_port, speech or NoSpeech())
+        stack.callback(context.downloads.close)
+        await stack.enter_async_context(_answering(Server(context), opened))
         yield opened.urls
 
 

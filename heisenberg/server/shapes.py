@@ -7,8 +7,9 @@ dialect tells its own is its own affair.
 from collections.abc import Callable
 from typing import Any
 
+from heisenberg.server import sse
 from heisenberg.server.asgi import as_json
-from heisenberg.server.dialects import openai
+from heisenberg.server.dialects import lmstudio_errors, openai
 
 ErrorBody = Callable[[str, int], Any]
 
@@ -18,8 +19,8 @@ def _ollama(message: str, status: int) -> dict[str, str]:
 
 
 _SHAPES: tuple[tuple[str, ErrorBody], ...] = (
-    ("/api/v0/", openai.error_body),
-    ("/api/v1/", openai.error_body),
+    ("/api/v0/", lmstudio_errors.v0_body),
+    ("/api/v1/", lmstudio_errors.v1_body),
     ("/api/", _ollama),
 )
 """The first prefix that fits; all other paths speak like OpenAI."""
@@ -33,13 +34,21 @@ def error_body(path: str, message: str, status: int) -> Any:
     return openai.error_body(message, status)
 
 
+def unexpected_body(path: str, request: str, status: int) -> Any:
+    """A whole answer to a *request* (as in ``GET /x``) that nobody knows; LM Studio's clients look for these words."""
+    if path.startswith(("/api/v0/", "/api/v1/")):
+        return lmstudio_errors.unexpected(request)
+    return error_body(path, f"Unexpected endpoint or method. ({request}) GET /docs lists them.", status)
+
+
 def stream_end(path: str, content_type: str, message: str) -> bytes | None:
     """The last bytes of a stream that fails with *message*; None if its kind knows of no failure."""
-    said = as_json(error_body(path, message, 500))
+    said = error_body(path, message, 500)
     if content_type.startswith("application/x-ndjson"):
-        return said + b"\n"
+        return as_json(said) + b"\n"
     if content_type.startswith("text/event-stream"):
         # A blank line first: the event before it may have been cut off.
-        event = b"event: error\n" if path.startswith("/api/v1/") else b""
-        return b"\n\n" + event + b"data: " + said + b"\n\n"
+        if path.startswith(lmstudio_errors.V1):
+            return b"\n\n" + sse.named_event("error", {"type": "error", **said})
+        return b"\n\n" + sse.event(as_json(said))
     return None

@@ -1,0 +1,169 @@
+"""LM Studio's old API, which Zed speaks: models, completions and embeddings below ``/api/v0``.
+
+Leases the model and asks its server. What goes in is decided in ``lmstudio_request.py``, what comes out in
+``lmstudio_completion.py``. Failures are told by ``app.py``.
+"""
+
+import contextlib
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from heisenberg import __version__
+from heisenberg.runner.catalog.entry import Model
+from heisenberg.server.asgi import (
+    STREAM_HEADERS,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    parse_object,
+    read_body,
+    send_json,
+    subject_of,
+    while_connected,
+)
+from heisenberg.server.context import Context
+from heisenberg.server.dialects import lmstudio_models, lmstudio_request
+from heisenberg.server.dialects.lmstudio_completion import Ending, whole
+from heisenberg.server.dialects.lmstudio_errors import BadParameter
+from heisenberg.server.dialects.lmstudio_figures import Figures
+from heisenberg.server.dialects.lmstudio_models import Residents
+from heisenberg.server.upstream import Refused, answering, drain, payloads, whole_answer
+
+EVENTS: Header = (b"content-type", b"text/event-stream")
+
+MODELS = "/api/v0/models/"
+
+
+async def models(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """GET /api/v0/models."""
+    residents = Residents(context.fleet.loaded())
+    found = lmstudio_models.for_text(context.fleet.catalog.all())
+    await send_json(send, {"object": "list", "data": [lmstudio_models.v0_entry(model, residents) for model in found]})
+
+
+async def model(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """GET /api/v0/models/{id}; an id may hold slashes."""
+    found = context.fleet.catalog.find(scope["path"].removeprefix(MODELS))
+    if found.kind not in lmstudio_models.TEXT:
+        raise BadParameter("model", f"{found.name} is no model of text", 404)
+    await send_json(send, lmstudio_models.v0_entry(found, Residents(context.fleet.loaded())))
+
+
+async def chat(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /api/v0/chat/completions."""
+    await _complete(context, scope, receive, send, is_chat=True)
+
+
+async def complete(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /api/v0/completions."""
+    await _complete(context, scope, receive, send, is_chat=False)
+
+
+async def embed(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /api/v0/embeddings."""
+    request = parse_object(await read_body(scope, receive, context.body_bytes))
+    found = context.fleet.catalog.find(lmstudio_request.model_name(request))
+    if found.kind not in lmstudio_models.TEXT:
+        raise BadParameter("model", f"{found.name} does not embed text")
+    subject_of(scope).model = found.name
+    body, keep_s = lmstudio_request.embeddings(request), lmstudio_request.ttl_s(request)
+
+    async def work() -> None:
+        async with context.fleet.lease(found, use="embed", keep_alive_s=keep_s) as lease:
+            answer = await whole_answer(context, lease, "/v1/embeddings", body)
+        await send_json(send, {**answer, "model": found.name})
+
+    await while_connected(receive, work())
+
+
+async def _complete(context: Context, scope: Scope, receive: Receive, send: Send, *, is_chat: bool) -> None:
+    request = parse_object(await read_body(scope, receive, context.body_bytes))
+    found = context.fleet.catalog.find(lmstudio_request.model_name(request))
+    if found.kind != "llm":
+        raise BadParameter("model", f"{found.name} does not generate text")
+    subject_of(scope).model = found.name
+    body = lmstudio_request.completion(request, found, is_chat=is_chat)
+    path = "/v1/chat/completions" if is_chat else "/v1/completions"
+    answer = _stream if body.get("stream") else _whole
+    await while_connected(receive, answer(context, found, request, path, body, scope, send))
+
+
+async def _whole(
+    context: Context,
+    found: Model,
+    request: Mapping[str, Any],
+    path: str,
+    body: dict[str, Any],
+    scope: Scope,
+    send: Send,
+) -> None:
+    async with context.fleet.lease(found, keep_alive_s=lmstudio_request.ttl_s(request)) as lease:
+        figures = Figures(time.perf_counter)
+        answer = whole(await whole_answer(context, lease, path, body), figures, _extras(found))
+    subject_of(scope).tokens = figures.output_tokens
+    await send_json(send, answer)
+
+
+async def _stream(
+    context: Context,
+    found: Model,
+    request: Mapping[str, Any],
+    path: str,
+    body: dict[str, Any],
+    scope: Scope,
+    send: Send,
+) -> None:
+    async with context.fleet.lease(found, keep_alive_s=lmstudio_request.ttl_s(request)) as lease:
+        has_usage = lmstudio_request.wants_usage(request)
+        ending = Ending(time.perf_counter, _extras(found), has_usage=has_usage)
+        async with answering(context, lease, path, body) as response:
+            await _hand_on(response, ending, send)
+            subject_of(scope).tokens = ending.figures.output_tokens
+            await drain(response)
+
+
+async def _hand_on(response: aiohttp.ClientResponse, ending: Ending, send: Send) -> None:
+    """Each read in one write; the status is sent with the first, so that a failure before it has its own."""
+    say = functools.partial(_say, send, ending, has_begun := [False])
+    async with contextlib.aclosing(payloads(response)) as reads:
+        async for found in reads:
+            out, failure = _heard(ending, found)
+            await say(out)
+            if failure is not None:
+                raise failure
+            if ending.is_over:
+                return
+    await say(ending.finish())
+    assert has_begun[0]
+
+
+def _heard(ending: Ending, found: Sequence[bytes]) -> tuple[bytes, Refused | None]:
+    """What came before a failure is said, too."""
+    out: list[bytes] = []
+    try:
+        for payload in found:
+            out.append(ending.hear(payload))
+    except Refused as exc:
+        return b"".join(out), exc
+    return b"".join(out), None
+
+
+async def _say(send: Send, ending: Ending, has_begun: list[bool], out: bytes) -> None:
+    if not out:
+        return
+    if not has_begun[0]:
+        await send({"type": "http.response.start", "status": 200, "headers": [EVENTS, *STREAM_HEADERS]})
+        has_begun[0] = True
+    await send({"type": "http.response.body", "body": out, "more_body": not ending.is_over})
+
+
+def _extras(found: Model) -> dict[str, Any]:
+    return {
+        "model_info": lmstudio_models.v0_info(found),
+        "runtime": lmstudio_models.v0_runtime(found, __version__),
+    }
