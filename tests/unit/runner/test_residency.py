@@ -264,6 +264,21 @@ def test_the_voice_has_no_patience() -> None:
     assert ["a", "talk"] == machine.served
 
 
+def test_the_voice_does_not_wait_for_those_for_whom_another_model_has_just_been_loaded() -> None:
+    machine = Machine()
+    machine.ask("a")
+    machine.ask("talk", VOICE)
+    machine.load("a")
+
+    assert [] == machine.served
+
+    machine.settle()
+    machine.leave(*machine.using)
+    machine.settle()
+
+    assert ["talk", "a"] == machine.served
+
+
 def test_pinned_models_stay() -> None:
     machine = Machine(limit=2, terms={"kept": Terms("kept", is_pinned=True)})
     for name in ("kept", "a", "b", "c"):
@@ -467,7 +482,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.integers(0, 3), st.lists(STEPS, max_size=60))
 def test_whatever_happens_the_rules_hold_and_everybody_is_served(limit: int, steps: list[tuple]) -> None:  # type: ignore[type-arg]
     """``Machine`` checks the rules after each step; in the end all who wait get what they want, or an error."""
@@ -482,7 +497,10 @@ def test_whatever_happens_the_rules_hold_and_everybody_is_served(limit: int, ste
 
     assert {} == machine.waiting
     assert {} == machine.using
-    assert len(machine.loads) <= machine.asked, "more loads than requests"
+    # One that is more urgent may take the seat of what has just been loaded for another, once.
+    assert len(machine.loads) <= 2 * machine.asked
+    if all(step[2] is API for step in steps if step[0] == "ask"):
+        assert len(machine.loads) <= machine.asked, "more loads than requests"
 
 
 def _take(machine: Machine, what: str, which: object, how: object) -> None:
