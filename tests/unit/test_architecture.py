@@ -71,6 +71,7 @@ def test_an_empty_heisenberg_keeps_the_contracts(package: Path) -> None:
     ],
 )
 def test_a_forbidden_import_is_caught(package: Path, module: str, statement: str) -> None:
+    (package / module).parent.mkdir(exist_ok=True)
     (package / module).write_text(statement + "\n")
 
     checked = lint(package)

@@ -8,7 +8,7 @@ from threading import Event
 import ollama
 import pytest
 
-from heisenberg.server.dialects.ollama_pull import Abandoned, Telling
+from heisenberg.server.dialects.ollama.pull import Abandoned, Telling
 from tests.integration.test_models_pull import (  # noqa: F401 - fixtures
     WEIGHTS,
     Site,

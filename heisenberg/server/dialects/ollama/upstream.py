@@ -14,7 +14,7 @@ from heisenberg.core.errors import UpstreamError
 from heisenberg.runner.fleet import ModelLease
 from heisenberg.server.asgi import BadRequest
 from heisenberg.server.context import Context
-from heisenberg.server.dialects.ollama_stream import reason_of
+from heisenberg.server.dialects.ollama.stream import reason_of
 
 LONGEST_ERROR_BYTES = 64_000
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama import ChatResponse, GenerateResponse
 
-from heisenberg.server.dialects.ollama_stream import Shape, Translator, fold, reason_of
+from heisenberg.server.dialects.ollama.stream import Shape, Translator, fold, reason_of
 
 TIMINGS = {"cache_n": 30, "prompt_n": 2, "prompt_ms": 8.5, "predicted_n": 5, "predicted_ms": 40.25}
 
@@ -159,7 +159,7 @@ def test_a_stream_that_is_none_ends_with_an_error(stream: bytes) -> None:
 
 
 def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heisenberg.server.dialects.ollama_stream.LONGEST_LINE_BYTES", 1000)
+    monkeypatch.setattr("heisenberg.server.dialects.ollama.stream.LONGEST_LINE_BYTES", 1000)
     found = translator()
 
     raw = b"".join(found.feed(b"x" * 400) for _ in range(5))

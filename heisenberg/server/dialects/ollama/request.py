@@ -1,7 +1,7 @@
 """Ollama's chat and generate requests as bodies for llama-server.
 
-Pure translation: only keys that are named here get through; options are clamped in ``ollama_options.py``. The other
-way is ``ollama_stream.py``. Knows the model's description, not whether it is loaded.
+Pure translation: only keys that are named here get through; options are clamped in ``options.py``. The other
+way is ``stream.py``. Knows the model's description, not whether it is loaded.
 """
 
 import base64
@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.server.asgi import BadRequest
-from heisenberg.server.dialects import ollama_context
-from heisenberg.server.dialects.ollama_options import sampling
+from heisenberg.server.dialects.ollama import conversation
+from heisenberg.server.dialects.ollama.options import sampling
 
 Request = Mapping[str, Any]
 Message = dict[str, Any]
@@ -87,7 +87,7 @@ def generate(request: Request, model: Model) -> Asked:
 
 
 def _conversation(request: Request) -> list[Message]:
-    messages = ollama_context.decode(request["context"]) if request.get("context") else []
+    messages = conversation.decode(request["context"]) if request.get("context") else []
     if system := _text(request, "system"):
         messages = [message for message in messages if message["role"] != "system"]
         return [{"role": "system", "content": system}, *messages]

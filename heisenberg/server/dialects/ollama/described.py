@@ -11,7 +11,7 @@ from typing import Any
 
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.fleet import Loaded
-from heisenberg.server.dialects.ollama_stream import rfc3339
+from heisenberg.server.dialects.ollama.stream import rfc3339
 
 CAPABILITIES = ("completion", "tools", "insert", "vision", "embedding", "thinking")
 """Those that Ollama has a word for, in its order."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.gguf import GgufHeader
 from heisenberg.server.asgi import BadRequest
-from heisenberg.server.dialects import ollama_context
-from heisenberg.server.dialects.ollama_request import chat, generate, is_streamed, model_name
+from heisenberg.server.dialects.ollama import conversation
+from heisenberg.server.dialects.ollama.request import chat, generate, is_streamed, model_name
 
 MODEL = Model("tiny", "llm", capabilities=frozenset({"completion"}), context_tokens=2048)
 READABLE = replace(MODEL, header=GgufHeader(architecture="llama"))
@@ -121,13 +121,13 @@ def test_a_prompt_is_a_chat_of_one_message() -> None:
 def test_context_brings_the_conversation_back() -> None:
     earlier = [{"role": "system", "content": "Be brief."}, HELLO, {"role": "assistant", "content": "Hi."}]
 
-    asked = generate({"model": "tiny", "prompt": "More", "context": ollama_context.encode(earlier)}, MODEL)
+    asked = generate({"model": "tiny", "prompt": "More", "context": conversation.encode(earlier)}, MODEL)
 
     assert [*earlier, {"role": "user", "content": "More"}] == asked.body["messages"] == list(asked.conversation or ())
 
 
 def test_a_new_system_prompt_takes_the_place_of_the_old_one() -> None:
-    earlier = ollama_context.encode([{"role": "system", "content": "Old."}, HELLO])
+    earlier = conversation.encode([{"role": "system", "content": "Old."}, HELLO])
 
     messages = generate_body(context=earlier, system="New.")["messages"]
 

@@ -28,9 +28,9 @@ from heisenberg.server.asgi import (
     while_connected,
 )
 from heisenberg.server.context import Context
-from heisenberg.server.dialects.ollama_generation import LINES
-from heisenberg.server.dialects.ollama_request import is_streamed, model_name
-from heisenberg.server.dialects.ollama_stream import as_line
+from heisenberg.server.dialects.ollama.generation import LINES
+from heisenberg.server.dialects.ollama.request import is_streamed, model_name
+from heisenberg.server.dialects.ollama.stream import as_line
 
 EVERY_S = 0.1
 """Between two lines about the same file."""

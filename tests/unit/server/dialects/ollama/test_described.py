@@ -9,8 +9,8 @@ import pytest
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.gguf import GgufHeader
 from heisenberg.runner.fleet import Loaded
-from heisenberg.server.dialects import ollama_models
-from heisenberg.server.dialects.ollama_pull import pulled_name
+from heisenberg.server.dialects.ollama import described
+from heisenberg.server.dialects.ollama.pull import pulled_name
 
 HEADER = GgufHeader(
     architecture="qwen3",
@@ -38,7 +38,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_an_entry_of_the_list() -> None:
-    entry = ollama_models.tag(MODEL)
+    entry = described.tag(MODEL)
 
     assert ("qwen3-4b:latest", "qwen3-4b:latest") == (entry["name"], entry["model"])
     assert "2023-11-14T22:13:20.500000Z" == entry["modified_at"]
@@ -55,7 +55,7 @@ def test_an_entry_of_the_list() -> None:
 
 def test_the_context_length_is_what_a_request_may_use() -> None:
     """Clients fill the window that they are told of; the model was trained for more."""
-    info = ollama_models.shown(MODEL, is_verbose=False)["model_info"]
+    info = described.shown(MODEL, is_verbose=False)["model_info"]
 
     assert (8192, "qwen3", "Qwen3 4B") == (
         info["qwen3.context_length"],
@@ -63,21 +63,21 @@ def test_the_context_length_is_what_a_request_may_use() -> None:
         info["general.basename"],
     )
     assert "tokenizer.chat_template" not in info
-    assert "tokenizer.chat_template" in ollama_models.shown(MODEL, is_verbose=True)["model_info"]
+    assert "tokenizer.chat_template" in described.shown(MODEL, is_verbose=True)["model_info"]
 
 
 def test_paths_stay_here() -> None:
-    assert "secret" not in f"{ollama_models.shown(MODEL, is_verbose=True)}{ollama_models.tag(MODEL)}"
+    assert "secret" not in f"{described.shown(MODEL, is_verbose=True)}{described.tag(MODEL)}"
 
 
 def test_a_template_tells_whether_there_is_a_suffix() -> None:
-    assert ".Suffix" in ollama_models.shown(MODEL, is_verbose=False)["template"]
-    assert ".Suffix" not in ollama_models.shown(REMOTE, is_verbose=False)["template"]
+    assert ".Suffix" in described.shown(MODEL, is_verbose=False)["template"]
+    assert ".Suffix" not in described.shown(REMOTE, is_verbose=False)["template"]
 
 
 def test_a_model_of_which_nothing_is_known_has_no_nulls() -> None:
-    assert None not in ollama_models.tag(REMOTE)["details"].values()
-    assert "unknown" == ollama_models.model_info(REMOTE)["general.architecture"]
+    assert None not in described.tag(REMOTE)["details"].values()
+    assert "unknown" == described.model_info(REMOTE)["general.architecture"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_model_of_which_nothing_is_known_has_no_nulls() -> None:
     [(60.0, 0, "2026-01-01T00:01:00Z"), (None, 1, "2026-01-01T00:05:00Z"), (None, 0, "2300-"), (-1.0, 0, "2300-")],
 )
 def test_when_a_model_leaves(expires_in_s: float | None, in_use: int, expected: str) -> None:
-    entry = ollama_models.running(Loaded(MODEL, "loaded", expires_in_s, in_use, 3_000_000_000), NOW)
+    entry = described.running(Loaded(MODEL, "loaded", expires_in_s, in_use, 3_000_000_000), NOW)
 
     assert entry["expires_at"].startswith(expected)
     assert (3_000_000_000, 8192) == (entry["size"], entry["context_length"])
@@ -94,12 +94,12 @@ def test_when_a_model_leaves(expires_in_s: float | None, in_use: int, expected: 
 def test_a_second_process_goes_by_the_models_name() -> None:
     second = replace(MODEL, name="qwen3-4b (embeddings)")
 
-    assert "qwen3-4b:latest" == ollama_models.running(Loaded(second, "loaded", 60.0, 0), NOW)["name"]
+    assert "qwen3-4b:latest" == described.running(Loaded(second, "loaded", 60.0, 0), NOW)["name"]
 
 
 def test_shortened_embeddings_have_length_one() -> None:
-    assert [0.6, 0.8] == pytest.approx(ollama_models.shortened([3.0, 4.0, 12.0], 2))
-    assert [0.0] == ollama_models.shortened([0.0, 1.0], 1)
+    assert [0.6, 0.8] == pytest.approx(described.shortened([3.0, 4.0, 12.0], 2))
+    assert [0.0] == described.shortened([0.0, 1.0], 1)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heisenberg.server.asgi import BadRequest
-from heisenberg.server.dialects import ollama_context
-from heisenberg.server.dialects.ollama_options import RANGES, keep_alive_s, sampling
+from heisenberg.server.dialects.ollama import conversation
+from heisenberg.server.dialects.ollama.options import RANGES, keep_alive_s, sampling
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -91,15 +91,15 @@ messages = st.lists(
 
 
 @given(messages)
-def test_a_context_holds_the_conversation(conversation: list[dict[str, Any]]) -> None:
-    context = ollama_context.encode(conversation)
+def test_a_context_holds_the_conversation(said: list[dict[str, Any]]) -> None:
+    context = conversation.encode(said)
 
     assert len(context) > 2
     assert all(0 <= number < 2**31 for number in context)
-    assert conversation == ollama_context.decode(context)
+    assert said == conversation.decode(context)
 
 
-@given(json_values | st.lists(st.integers()).map(lambda rest: [ollama_context.MAGIC, *rest]))
+@given(json_values | st.lists(st.integers()).map(lambda rest: [conversation.MAGIC, *rest]))
 def test_a_context_from_elsewhere_is_refused(context: object) -> None:
     with pytest.raises(BadRequest):
-        ollama_context.decode(context)
+        conversation.decode(context)

@@ -24,10 +24,10 @@ from heisenberg.server.asgi import (
     while_connected,
 )
 from heisenberg.server.context import Context
-from heisenberg.server.dialects.ollama_models import shortened
-from heisenberg.server.dialects.ollama_options import keep_alive_s
-from heisenberg.server.dialects.ollama_request import Request, model_name
-from heisenberg.server.dialects.ollama_upstream import Refused, answer_of
+from heisenberg.server.dialects.ollama.described import shortened
+from heisenberg.server.dialects.ollama.options import keep_alive_s
+from heisenberg.server.dialects.ollama.request import Request, model_name
+from heisenberg.server.dialects.ollama.upstream import Refused, answer_of
 
 TEXTS_AT_ONCE = 32
 MOST_TEXTS = 10_000

@@ -1,7 +1,7 @@
 """Ollama's dialect: its routes.
 
 Answers what its clients (Open WebUI, Home Assistant, Zed, VS Code Copilot, LangChain) ask for. Short routes are here;
-generating is in ``ollama_generation.py``, embedding in ``ollama_embed.py``, pulling in ``ollama_pull.py``. Failures
+generating is in ``generation.py``, embedding in ``embed.py``, pulling in ``pull.py``. Failures
 are told by ``app.py``.
 """
 
@@ -21,8 +21,8 @@ from heisenberg.server.asgi import (
     subject_of,
 )
 from heisenberg.server.context import Context
-from heisenberg.server.dialects import ollama_embed, ollama_generation, ollama_models, ollama_pull
-from heisenberg.server.dialects.ollama_request import model_name
+from heisenberg.server.dialects.ollama import described, embed, generation, pull
+from heisenberg.server.dialects.ollama.request import model_name
 from heisenberg.server.routes import Handler, Route
 
 VERSION = "0.12.6"
@@ -37,22 +37,22 @@ async def version(context: Context, scope: Scope, receive: Receive, send: Send) 
 
 async def tags(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """GET /api/tags: the models that there are."""
-    models = ollama_models.for_text(context.fleet.catalog.all())
-    await send_json(send, {"models": [ollama_models.tag(model) for model in models]})
+    models = described.for_text(context.fleet.catalog.all())
+    await send_json(send, {"models": [described.tag(model) for model in models]})
 
 
 async def running(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """GET /api/ps: the models in memory."""
     now = datetime.now(UTC)
-    loaded = [entry for entry in context.fleet.loaded() if entry.model.kind in ollama_models.TEXT]
-    await send_json(send, {"models": [ollama_models.running(entry, now) for entry in loaded]})
+    loaded = [entry for entry in context.fleet.loaded() if entry.model.kind in described.TEXT]
+    await send_json(send, {"models": [described.running(entry, now) for entry in loaded]})
 
 
 async def show(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """POST /api/show: everything about a model."""
     request = parse_object(await read_body(scope, receive, context.body_bytes))
     model = context.fleet.catalog.find(model_name(request))
-    await send_json(send, ollama_models.shown(model, is_verbose=request.get("verbose") is True))
+    await send_json(send, described.shown(model, is_verbose=request.get("verbose") is True))
 
 
 async def delete(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,11 +84,11 @@ ROUTES = (
     Route("GET", "/api/tags", tags, "ollama"),
     Route("GET", "/api/ps", running, "ollama"),
     Route("POST", "/api/show", show, "ollama"),
-    Route("POST", "/api/chat", ollama_generation.chat, "ollama"),
-    Route("POST", "/api/generate", ollama_generation.generate, "ollama"),
-    Route("POST", "/api/embed", ollama_embed.embed, "ollama"),
-    Route("POST", "/api/embeddings", ollama_embed.embeddings, "ollama"),
-    Route("POST", "/api/pull", ollama_pull.answer, "ollama"),
+    Route("POST", "/api/chat", generation.chat, "ollama"),
+    Route("POST", "/api/generate", generation.generate, "ollama"),
+    Route("POST", "/api/embed", embed.embed, "ollama"),
+    Route("POST", "/api/embeddings", embed.embeddings, "ollama"),
+    Route("POST", "/api/pull", pull.answer, "ollama"),
     Route("DELETE", "/api/delete", delete, "ollama"),
     Route("POST", "/api/copy", _unsupported(COPY), "ollama"),
     Route("POST", "/api/create", _unsupported(CREATE), "ollama"),

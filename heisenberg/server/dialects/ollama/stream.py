@@ -1,7 +1,7 @@
 """llama-server's answers (OpenAI's server-sent events) as Ollama's: one JSON object a line.
 
 The hot path of the dialect: bytes of one read in, the lines they make out, in one piece. Pure; whoever has the
-connections is ``ollama_generation.py``. Everything is written as ASCII: clients that split lines at any of Unicode's
+connections is ``generation.py``. Everything is written as ASCII: clients that split lines at any of Unicode's
 line separators (httpx does) would otherwise cut text in two.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from heisenberg.server.dialects import ollama_context
+from heisenberg.server.dialects.ollama import conversation
 
 LONGEST_LINE_BYTES = 32_000_000
 """Of an event; a server that sends more without a line's end is broken."""
@@ -235,7 +235,7 @@ class Translator:
         self.tokens = more["eval_count"]
         if self._conversation is not None:
             answer = {"role": "assistant", "content": "".join(self._said)}
-            more["context"] = ollama_context.encode([*self._conversation, answer])
+            more["context"] = conversation.encode([*self._conversation, answer])
         return before + self._line(message_of(self._shape, ""), done=True, **more)
 
     def _whole_calls(self) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Ollama's chat and generate: from the request to the last line of the answer.
 
 Leases the model, asks its server for a stream, translates it read by read. An answer in one piece is the same stream,
-folded. What the bytes mean is in ``ollama_request.py`` and ``ollama_stream.py``.
+folded. What the bytes mean is in ``request.py`` and ``stream.py``.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ from heisenberg.server.asgi import (
     while_connected,
 )
 from heisenberg.server.context import Context
-from heisenberg.server.dialects import ollama_request
-from heisenberg.server.dialects.ollama_options import keep_alive_s
-from heisenberg.server.dialects.ollama_request import Asked, Request, is_streamed, model_name
-from heisenberg.server.dialects.ollama_stream import Shape, Translator, as_line, fold, message_of, now
-from heisenberg.server.dialects.ollama_upstream import Refused
-from heisenberg.server.dialects.ollama_upstream import asked as asked_of
+from heisenberg.server.dialects.ollama import request as translated
+from heisenberg.server.dialects.ollama.options import keep_alive_s
+from heisenberg.server.dialects.ollama.request import Asked, Request, is_streamed, model_name
+from heisenberg.server.dialects.ollama.stream import Shape, Translator, as_line, fold, message_of, now
+from heisenberg.server.dialects.ollama.upstream import Refused
+from heisenberg.server.dialects.ollama.upstream import asked as asked_of
 
 LINES: Header = (b"content-type", b"application/x-ndjson")
 
@@ -46,7 +46,7 @@ async def chat(context: Context, scope: Scope, receive: Receive, send: Send) -> 
     if not request.get("messages"):
         await while_connected(receive, _load_or_unload(context, model, request, "chat", send))
     else:
-        await _converse(context, model, request, ollama_request.chat(request, model), scope, receive, send)
+        await _converse(context, model, request, translated.chat(request, model), scope, receive, send)
 
 
 async def generate(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +57,7 @@ async def generate(context: Context, scope: Scope, receive: Receive, send: Send)
     if not any(request.get(key) for key in ("prompt", "suffix", "images")):
         await while_connected(receive, _load_or_unload(context, model, request, "generate", send))
     else:
-        await _converse(context, model, request, ollama_request.generate(request, model), scope, receive, send)
+        await _converse(context, model, request, translated.generate(request, model), scope, receive, send)
 
 
 def _able(context: Context, request: Request, what: Shape) -> Model:

@@ -1,0 +1,1 @@
+"""Ollama's dialect: requests into llama-server's, its streams into NDJSON."""
