@@ -3,7 +3,6 @@
 Requests in OpenAI's dialect may carry either. Pure.
 """
 
-import math
 import re
 from collections.abc import Mapping
 
@@ -42,7 +41,7 @@ def _seconds(value: object) -> float | None:
     """None if *value* is no time."""
     if isinstance(value, str):
         return _of_text(value.strip())
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return None
     return max(FOREVER_S, min(value, 2 * LONGEST_S))
 

@@ -67,5 +67,7 @@ def read_passed(raw: bytes) -> PassedBody:
     is_changed = plain is not raw or json.detect_encoding(raw) != "utf-8"
     keep_alive_s = asked_keep_alive_s(request)
     for key in KEYS:
-        is_changed = (request.pop(key, None) is not None) or is_changed
+        if key in request:
+            del request[key]
+            is_changed = True
     return PassedBody(request, keep_alive_s, plain, is_changed)

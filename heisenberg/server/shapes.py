@@ -22,6 +22,7 @@ _SHAPES: tuple[tuple[str, ErrorBody], ...] = (
     ("/api/v0/", lmstudio_errors.v0_body),
     ("/api/v1/", lmstudio_errors.v1_body),
     ("/api/", _ollama),
+    (openai.MESSAGES, openai.messages_error_body),
 )
 """The first prefix that fits; all other paths speak like OpenAI."""
 
@@ -50,5 +51,7 @@ def stream_end(path: str, content_type: str, message: str) -> bytes | None:
         # A blank line first: the event before it may have been cut off.
         if path.startswith(lmstudio_errors.V1):
             return b"\n\n" + sse.named_event("error", {"type": "error", **said})
+        if path.startswith(openai.MESSAGES):
+            return b"\n\n" + sse.named_event("error", said)
         return b"\n\n" + sse.event(as_json(said))
     return None

@@ -25,6 +25,9 @@ from heisenberg.server.passed_body import PassedBody, read_passed
 from heisenberg.server.routes import Route
 from heisenberg.server.waiting import Waiting
 
+MESSAGES = "/v1/messages"
+"""Anthropic's dialect, which llama-server speaks, too."""
+
 GENERATES = (
     "/v1/chat/completions", "/chat/completions", "/v1/chat/completions/input_tokens", "/chat/completions/input_tokens",
     "/v1/completions", "/completions", "/completion", "/infill", "/v1/responses", "/responses",
@@ -72,6 +75,13 @@ def error_body(message: str, status: int) -> dict[str, Any]:
     }
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def messages_error_body(message: str, status: int) -> dict[str, Any]:
+    """A failure, as Anthropic's clients expect it."""
+    error = error_body(message, status)["error"]
+    kind = "api_error" if status >= 500 else error["type"]
+    return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 def described(model: Model) -> dict[str, Any]:
