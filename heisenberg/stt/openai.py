@@ -101,14 +101,16 @@ def _refusal(url: str, status: int, reason: str) -> TranscriptionError:
     return kind(message, code="upstream-error")
 
 
-def _wav(samples: Samples) -> bytes:
+def _wav(samples: Samples) -> io.BytesIO:
+    """A file, since aiohttp sends large bytes in one go."""
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(PIPELINE_RATE_HZ)
         sound.writeframes(samples.astype("<i2").tobytes())
-    return file.getvalue()
+    file.seek(0)
+    return file
 
 
 def _passages(found: Mapping[str, Any], seconds: float, wanted: Wanted) -> list[Passage]:

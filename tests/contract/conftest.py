@@ -4,15 +4,18 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import openai
 import platformdirs
 import pytest
 
 from heisenberg.core.config import RunnerConfig
+from heisenberg.runner import engines
 from heisenberg.runner.engines import NewSpec
 from heisenberg.runner.lanes import Lane
 from heisenberg.runner.pool import Pool
@@ -62,6 +65,34 @@ async def _ready(address: Address, is_ready: Callable[[Address], object], proces
     async with asyncio.timeout(START_S):
         while not await is_ready(address):  # type: ignore[misc]
             assert process.poll() is None, "the worker ended"
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def model_server(models: Path) -> Iterator[FakeService]:
+    """``heisenberg serve`` itself: what engines that use an OpenAI-compatible server are tested against."""
+    port = engines.free_port()
+    argv = [sys.executable, "-m", "heisenberg", "serve", "--port", str(port), "--ollama-port", "0"]
+    with subprocess.Popen(argv, env={**os.environ, "HEISENBERG_MODELS__FOLDER": str(models)}) as process:
+        try:
+            asyncio.run(_listening(port, process))
+            _warm_up(f"http://127.0.0.1:{port}/v1")
+            yield FakeService(f"http://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+
+
+def _warm_up(url: str) -> None:
+    """Its speech models start now, so that no test seems to leave a process behind."""
+    with openai.OpenAI(base_url=url, api_key="none") as client:
+        said = client.audio.speech.create(model="tts-1", voice="alloy", input="Hello.", response_format="wav")
+        client.audio.transcriptions.create(model="whisper-1", file=("said.wav", said.content))
+
+
+async def _listening(port: int, process: "subprocess.Popen[bytes]") -> None:
+    async with asyncio.timeout(START_S):
+        while engines.is_free_port(port):
+            assert process.poll() is None, "the server ended"
             await asyncio.sleep(0.05)
 
 

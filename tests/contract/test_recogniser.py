@@ -21,6 +21,7 @@ from heisenberg.core.stages import Recogniser
 from heisenberg.runner import engines
 from heisenberg.runner.engines import NewSpec
 from heisenberg.stt.buffered import BufferedRecogniser
+from heisenberg.stt.openai import OpenAiRecogniser
 from heisenberg.stt.recordings import RecordingTranscriber
 from heisenberg.stt.wyoming import passages
 from tests import speech
@@ -90,7 +91,10 @@ def whisper(model: Path) -> Callable[[Path], NewSpec]:
     return lambda sockets: engines.whisper(MODEL, str(model), CONFIG, sockets)
 
 
-@pytest.fixture(scope="module", params=["fake", pytest.param("whisper", marks=pytest.mark.e2e)])
+@pytest.fixture(
+    scope="module",
+    params=["fake", pytest.param("whisper", marks=pytest.mark.e2e), pytest.param("openai", marks=pytest.mark.e2e)],
+)
 def new_case(request: pytest.FixtureRequest, start_worker: StartWorker) -> Callable[[], Case]:
     if request.param == "fake":
 
@@ -104,6 +108,12 @@ def new_case(request: pytest.FixtureRequest, start_worker: StartWorker) -> Calla
             )
 
         return fake
+    if request.param == "openai":
+        server = request.getfixturevalue("model_server")
+        ask = OpenAiRecogniser(MODEL, "en", 60).command
+        return lambda: Case(
+            BufferedRecogniser(server.lease, language="en", partials=True, timeout_s=60, ask=ask), lambda words: None
+        )
     service = start_worker(whisper(request.getfixturevalue("models") / MODEL))
     return lambda: Case(
         BufferedRecogniser(service.lease, language="en", partials=True, timeout_s=60), lambda words: None

@@ -19,6 +19,7 @@ from heisenberg.core.stages import Voice
 from heisenberg.runner import engines
 from heisenberg.runner.engines import NewSpec
 from heisenberg.tts.espeak import EspeakVoice
+from heisenberg.tts.openai import OpenAiVoice
 from heisenberg.tts.wyoming import WyomingVoice
 from tests.contract.conftest import PooledLane, StartWorker
 from tests.fakes.stages import FakeService, FakeVoice
@@ -40,7 +41,7 @@ def leased(service: FakeService) -> WyomingVoice:
 
 @pytest.fixture(
     scope="module",
-    params=["fake", pytest.param("piper", marks=pytest.mark.e2e), pytest.param("espeak", marks=pytest.mark.e2e)],
+    params=["fake", *(pytest.param(name, marks=pytest.mark.e2e) for name in ("piper", "espeak", "openai"))],
 )
 def new_voice(request: pytest.FixtureRequest, start_worker: StartWorker) -> Callable[[], Voice]:
     match request.param:
@@ -50,6 +51,9 @@ def new_voice(request: pytest.FixtureRequest, start_worker: StartWorker) -> Call
             if shutil.which("espeak-ng") is None:
                 pytest.skip("needs espeak-ng")
             return lambda: EspeakVoice("en", speed=1.0, timeout_s=60)
+        case "openai":
+            server = request.getfixturevalue("model_server")
+            return lambda: OpenAiVoice(server.lease, model="tts-1", voice=MODEL, speed=1.0, timeout_s=60)
     service = start_worker(piper(request.getfixturevalue("models")))
     return lambda: leased(service)
 
