@@ -119,7 +119,7 @@ class Runner:
         if model is None and stt.engine == "openai":
             remote = OpenAiRecogniser(stt.model, stt.language, STRETCH_S)
             return RecordingTranscriber(self._ears(Priority.API), remote.stretch, wait_s=wait_s)
-        lease = self._whisper(model.name, Priority.API) if model else self._ears(Priority.API)
+        lease = self._leasing(model, Priority.API) if model else self._ears(Priority.API)
         recognise = functools.partial(passages, stall_s=STRETCH_S)
         return RecordingTranscriber(lease, recognise, wait_s=wait_s)
 
@@ -143,8 +143,9 @@ class Runner:
                 timeout_s=tts.timeout_seconds,
             )
         if model is not None:
-            tts = tts.model_copy(update={"engine": "piper", "voice": model.name, "fallback": "none"})
-        elif tts.engine == "none":
+            context = {"speed": speed} if speed != 1.0 else {}
+            return WyomingVoice(self._leasing(model, Priority.API), timeout_s=tts.timeout_seconds, context=context)
+        if tts.engine == "none":
             tts = tts.model_copy(update={"engine": "piper"})
         return self._voice(tts, speed=speed, priority=Priority.API)
 
