@@ -19,7 +19,8 @@ kit: setup ## fetch the models of the starter kit, about 355 MB (the second time
 demo: kit ## the whole pipeline on a spoken question, offline, with a timeline
 	@$(BIN)/heisenberg demo
 
-test: setup system-test kit check ## check, then run every test, two files at a time
+test: setup system-test kit check ## check, then run every test; fetches another 253 MB, a second language model
+	@$(BIN)/heisenberg models pull gemma3-270m-base
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup ## format, lint, types, import arrows, generated references

