@@ -3,6 +3,7 @@
 It makes stages and knows nothing of turns; ``main.py`` puts a session together from them.
 """
 
+import asyncio
 import functools
 import logging
 from collections.abc import AsyncIterator
@@ -35,6 +36,9 @@ from heisenberg.tts.wyoming import WyomingVoice
 from heisenberg.vad.smart_turn import SmartTurn
 
 log = logging.getLogger(__name__)
+
+OPEN_FILES = 8
+"""Recordings that are written down at once, in turns; others wait."""
 
 STRETCH_S = 120.0
 """Longest wait for what is said in half a minute of a recording."""
@@ -83,6 +87,7 @@ class Runner:
             assistants=assistants_models(config) if assists else (),
         )
         self._warned: set[str] = set()
+        self._open_files = asyncio.Semaphore(OPEN_FILES)
 
     async def __aenter__(self) -> "Runner":
         if self._serves:
@@ -115,13 +120,20 @@ class Runner:
         stt, wait_s = self._config.stt, self._config.runner.wait_seconds
         if model is not None and model.is_remote:
             remote = OpenAiRecogniser(model.remote_name, stt.language, STRETCH_S)
-            return RecordingTranscriber(lambda: self.fleet.lease(model, Priority.API), remote.stretch, wait_s=wait_s)
+            return RecordingTranscriber(
+                lambda: self.fleet.lease(model, Priority.API),
+                remote.stretch,
+                wait_s=wait_s,
+                open_files=self._open_files,
+            )
         if model is None and stt.engine == "openai":
             remote = OpenAiRecogniser(stt.model, stt.language, STRETCH_S)
-            return RecordingTranscriber(self._ears(Priority.API), remote.stretch, wait_s=wait_s)
+            return RecordingTranscriber(
+                self._ears(Priority.API), remote.stretch, wait_s=wait_s, open_files=self._open_files
+            )
         lease = self._leasing(model, Priority.API) if model else self._ears(Priority.API)
         recognise = functools.partial(passages, stall_s=STRETCH_S)
-        return RecordingTranscriber(lease, recognise, wait_s=wait_s)
+        return RecordingTranscriber(lease, recognise, wait_s=wait_s, open_files=self._open_files)
 
     def voice(self) -> Voice:
         """Text to speech, as configured. Raises ModelNotFound if there is no fallback either."""

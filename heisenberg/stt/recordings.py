@@ -6,10 +6,11 @@ most, and a recording costs the same memory however long it is.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import TranscriptionError
@@ -17,6 +18,8 @@ from heisenberg.core.recordings import Passage, RecordingEnd, TimedWord, Wanted
 from heisenberg.core.stages import LeaseService, ServiceLease
 from heisenberg.stt.decoding import decoded
 from heisenberg.stt.stretches import stretches
+
+Entered = TypeVar("Entered")
 
 RecogniseStretch = Callable[[ServiceLease, Samples, Wanted], AsyncGenerator[Passage, None]]
 """The passages of one stretch, with times from its beginning. Raises TranscriptionError."""
@@ -29,18 +32,30 @@ class RecordingTranscriber:
         lease: gives the engine for the length of a block.
         recognise: asks it.
         wait_s: longest wait for the engine, in seconds.
+        open_files: how many files may be open at once, with others; each has a decoder. None is no bound.
     """
 
-    def __init__(self, lease: LeaseService, recognise: RecogniseStretch, *, wait_s: float) -> None:
+    def __init__(
+        self,
+        lease: LeaseService,
+        recognise: RecogniseStretch,
+        *,
+        wait_s: float,
+        open_files: asyncio.Semaphore | None = None,
+    ) -> None:
+        self._open_files = open_files
         self._lease = lease
         self._recognise = recognise
         self._wait_s = wait_s
 
     async def transcribe(self, file: Path, wanted: Wanted) -> AsyncGenerator[Passage | RecordingEnd, None]:
         """The passages of *file*, then its end. Raises AudioError, TranscriptionError, RunnerError."""
-        async with aclosing(decoded(file)) as blocks, aclosing(self.listen(blocks, wanted)) as passages:
-            async for passage in passages:
-                yield passage
+        async with AsyncExitStack() as stack:
+            if self._open_files is not None:
+                await self._wait(stack.enter_async_context(self._open_files))
+            blocks = await stack.enter_async_context(aclosing(decoded(file)))
+            async for part in await stack.enter_async_context(aclosing(self.listen(blocks, wanted))):
+                yield part
 
     async def listen(
         self, blocks: AsyncIterator[Samples], wanted: Wanted
@@ -62,7 +77,7 @@ class RecordingTranscriber:
     async def _passages(self, samples: Samples, wanted: Wanted) -> list[Passage]:
         """All of one stretch: the engine is not held while a slow client reads."""
         async with AsyncExitStack() as stack:
-            service = await self._wait_for_service(stack)
+            service = await self._wait(stack.enter_async_context(self._lease()))
             try:
                 async with aclosing(self._recognise(service, samples, wanted)) as passages:
                     return [passage async for passage in passages]
@@ -71,10 +86,10 @@ class RecordingTranscriber:
                     service.condemn(exc.message)
                 raise
 
-    async def _wait_for_service(self, stack: AsyncExitStack) -> ServiceLease:
+    async def _wait(self, entering: Awaitable[Entered]) -> Entered:
         try:
             async with asyncio.timeout(self._wait_s):
-                return await stack.enter_async_context(self._lease())
+                return await entering
         except TimeoutError as exc:
             raise TranscriptionError(
                 f"No recogniser was free within {self._wait_s:g} s. See runner.wait_seconds.", code="stt-timeout"

@@ -153,3 +153,21 @@ async def test_who_waits_too_long_for_the_engine_is_told(tmp_path: Path) -> None
         transcriber = RecordingTranscriber(lambda: Busy("tcp://nowhere"), Engine().hear, wait_s=0.01)
         with pytest.raises(TranscriptionError, match="No recogniser was free"):
             await anext(transcriber.transcribe(written(tmp_path / "sound.wav"), Wanted()))
+
+
+async def test_so_many_files_are_open_at_once_and_no_more(tmp_path: Path) -> None:
+    """Each has a decoder of its own; a client that reads slowly keeps its own place only."""
+    open_files = asyncio.Semaphore(1)
+    file = written(tmp_path / "sound.wav")
+    first, second = (
+        RecordingTranscriber(SERVICE.lease, Engine().hear, wait_s=wait_s, open_files=open_files).transcribe(
+            file, Wanted()
+        )
+        for wait_s in (5, 0.01)
+    )
+    await anext(first)
+    with pytest.raises(TranscriptionError, match="No recogniser was free"):
+        await anext(second)
+    await first.aclose()
+
+    assert not open_files.locked()
