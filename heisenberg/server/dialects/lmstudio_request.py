@@ -12,11 +12,11 @@ from typing import Any
 
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.server.dialects.lmstudio_errors import BadParameter
+from heisenberg.server.request_guard import refuse_remote_media
 
 Request = Mapping[str, Any]
 Message = Mapping[str, Any]
 
-FOREVER_S = 1e9
 MOST_SECONDS_TO_LIVE = 1e9
 
 _IMAGE = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=\s]+", re.IGNORECASE)
@@ -103,8 +103,13 @@ def ttl_s(request: Request) -> float | None:
 # ── v0 ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def completion(request: Request, model: Model, *, is_chat: bool) -> dict[str, Any]:
-    """POST /api/v0/chat/completions and /api/v0/completions; always with figures at its end. Raises BadParameter."""
+def completion(request: Request, model: Model, *, is_chat: bool, allows_web: bool = False) -> dict[str, Any]:
+    """POST /api/v0/chat/completions and /api/v0/completions; a stream always has figures at its end.
+
+    Args:
+        allows_web: whether the model's server may fetch images.
+    Raises: BadRequest.
+    """
     needed = "messages" if is_chat else "prompt"
     if request.get(needed) is None:
         raise BadParameter(needed, f"'{needed}' is required", code="missing_required_parameter")
@@ -114,6 +119,7 @@ def completion(request: Request, model: Model, *, is_chat: bool) -> dict[str, An
         body["max_tokens"] = most
     if is_chat:
         _check_messages(request["messages"])
+    refuse_remote_media(body, allows_web=allows_web)
     if not model.supports_tools:
         body = {key: value for key, value in body.items() if "tool" not in key}
     if flag(request, "stream"):
@@ -145,24 +151,12 @@ def _most_tokens(request: Request) -> int | None:
 def _check_messages(messages: object) -> None:
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise BadParameter("messages", "'messages' has to be a list of objects", code="invalid_type")
-    for message in messages:
-        content = message.get("content")
-        for part in content if isinstance(content, list) else ():
-            _check_part(part)
 
 
-def _check_part(part: object) -> None:
-    if not isinstance(part, dict):
-        raise BadParameter("messages", "'messages': the parts of a content have to be objects", code="invalid_type")
-    if "image_url" in part:
-        image = part["image_url"]
-        image_url(image.get("url") if isinstance(image, dict) else image, "messages")
-
-
-def image_url(url: object, param: str) -> str:
+def _image_url(url: object) -> str:
     """*url*, if the image is in it. Raises BadParameter."""
     if not isinstance(url, str) or not _IMAGE.fullmatch(url):
-        raise BadParameter(param, "images have to be data URLs (data:image/png;base64,…); addresses are not fetched")
+        raise BadParameter("input", "images have to be data URLs (data:image/png;base64,…); addresses are not fetched")
     return url
 
 
@@ -237,7 +231,7 @@ def _part(part: object, model: Model) -> dict[str, Any]:
         case {"type": "image", "data_url": url}:
             if model.header is not None and not model.is_remote and "vision" not in model.capabilities:
                 raise BadParameter("input", f"{model.name} does not support images")
-            return {"type": "image_url", "image_url": {"url": image_url(url, "input")}}
+            return {"type": "image_url", "image_url": {"url": _image_url(url)}}
     said = '\'input\': a part has to be {"type": "text", "content": …} or {"type": "image", "data_url": …}'
     raise BadParameter("input", said, code="invalid_union")
 

@@ -5,9 +5,9 @@ Leases the model and asks its server. What goes in is decided in ``lmstudio_requ
 """
 
 import contextlib
-import functools
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -16,10 +16,10 @@ from heisenberg import __version__
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.server.asgi import (
     STREAM_HEADERS,
-    Header,
     Receive,
     Scope,
     Send,
+    Subject,
     parse_object,
     read_body,
     send_json,
@@ -33,10 +33,21 @@ from heisenberg.server.dialects.lmstudio_errors import BadParameter
 from heisenberg.server.dialects.lmstudio_figures import Figures
 from heisenberg.server.dialects.lmstudio_models import Residents
 from heisenberg.server.upstream import Refused, answering, drain, payloads, whole_answer
-
-EVENTS: Header = (b"content-type", b"text/event-stream")
+from heisenberg.server.waiting import STREAM_TYPE, Waiting
 
 MODELS = "/api/v0/models/"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One completion."""
+
+    model: Model
+    path: str
+    body: Mapping[str, Any]
+    keep_alive_s: float | None
+    has_usage: bool
+    """Whether a stream is to end with OpenAI's chunk of figures."""
 
 
 async def models(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,59 +98,51 @@ async def _complete(context: Context, scope: Scope, receive: Receive, send: Send
     if found.kind != "llm":
         raise BadParameter("model", f"{found.name} does not generate text")
     subject_of(scope).model = found.name
-    body = lmstudio_request.completion(request, found, is_chat=is_chat)
-    path = "/v1/chat/completions" if is_chat else "/v1/completions"
-    answer = _stream if body.get("stream") else _whole
-    await while_connected(receive, answer(context, found, request, path, body, scope, send))
+    allows_web = context.config.server.allow_remote_images
+    asked = Asked(
+        found,
+        "/v1/chat/completions" if is_chat else "/v1/completions",
+        lmstudio_request.completion(request, found, is_chat=is_chat, allows_web=allows_web),
+        lmstudio_request.ttl_s(request),
+        lmstudio_request.wants_usage(request),
+    )
+    answer = _stream if asked.body.get("stream") else _whole
+    await while_connected(receive, answer(context, asked, subject_of(scope), send))
 
 
-async def _whole(
-    context: Context,
-    found: Model,
-    request: Mapping[str, Any],
-    path: str,
-    body: dict[str, Any],
-    scope: Scope,
-    send: Send,
-) -> None:
-    async with context.fleet.lease(found, keep_alive_s=lmstudio_request.ttl_s(request)) as lease:
+async def _whole(context: Context, asked: Asked, subject: Subject, send: Send) -> None:
+    async with context.fleet.lease(asked.model, keep_alive_s=asked.keep_alive_s) as lease:
         figures = Figures(time.perf_counter)
-        answer = whole(await whole_answer(context, lease, path, body), figures, _extras(found))
-    subject_of(scope).tokens = figures.output_tokens
+        answer = whole(await whole_answer(context, lease, asked.path, asked.body), figures, _extras(asked.model))
+    subject.tokens = figures.output_tokens
     await send_json(send, answer)
 
 
-async def _stream(
-    context: Context,
-    found: Model,
-    request: Mapping[str, Any],
-    path: str,
-    body: dict[str, Any],
-    scope: Scope,
-    send: Send,
-) -> None:
-    async with context.fleet.lease(found, keep_alive_s=lmstudio_request.ttl_s(request)) as lease:
-        has_usage = lmstudio_request.wants_usage(request)
-        ending = Ending(time.perf_counter, _extras(found), has_usage=has_usage)
-        async with answering(context, lease, path, body) as response:
-            await _hand_on(response, ending, send)
-            subject_of(scope).tokens = ending.figures.output_tokens
-            await drain(response)
+async def _stream(context: Context, asked: Asked, subject: Subject, send: Send) -> None:
+    async with (
+        Waiting(send, is_streamed=True) as waiting,
+        context.fleet.lease(asked.model, keep_alive_s=asked.keep_alive_s) as lease,
+    ):
+        ending = Ending(time.perf_counter, _extras(asked.model), has_usage=asked.has_usage)
+        try:
+            async with answering(context, lease, asked.path, asked.body) as response:
+                await _hand_on(response, ending, waiting, send)
+                await drain(response)
+        finally:
+            subject.tokens = ending.figures.output_tokens
 
 
-async def _hand_on(response: aiohttp.ClientResponse, ending: Ending, send: Send) -> None:
+async def _hand_on(response: aiohttp.ClientResponse, ending: Ending, waiting: Waiting, send: Send) -> None:
     """Each read in one write; the status is sent with the first, so that a failure before it has its own."""
-    say = functools.partial(_say, send, ending, has_begun := [False])
     async with contextlib.aclosing(payloads(response)) as reads:
         async for found in reads:
             out, failure = _heard(ending, found)
-            await say(out)
+            await _say(out, ending, waiting, send)
             if failure is not None:
                 raise failure
             if ending.is_over:
                 return
-    await say(ending.finish())
-    assert has_begun[0]
+    await _say(ending.finish(), ending, waiting, send)
 
 
 def _heard(ending: Ending, found: Sequence[bytes]) -> tuple[bytes, Refused | None]:
@@ -153,17 +156,18 @@ def _heard(ending: Ending, found: Sequence[bytes]) -> tuple[bytes, Refused | Non
     return b"".join(out), None
 
 
-async def _say(send: Send, ending: Ending, has_begun: list[bool], out: bytes) -> None:
+async def _say(out: bytes, ending: Ending, waiting: Waiting, send: Send) -> None:
     if not out:
         return
-    if not has_begun[0]:
-        await send({"type": "http.response.start", "status": 200, "headers": [EVENTS, *STREAM_HEADERS]})
-        has_begun[0] = True
+    await waiting.end()
+    if not waiting.has_begun:
+        await send({"type": "http.response.start", "status": 200, "headers": [STREAM_TYPE, *STREAM_HEADERS]})
+        waiting.has_begun = True
     await send({"type": "http.response.body", "body": out, "more_body": not ending.is_over})
 
 
-def _extras(found: Model) -> dict[str, Any]:
+def _extras(model: Model) -> dict[str, Any]:
     return {
-        "model_info": lmstudio_models.v0_info(found),
-        "runtime": lmstudio_models.v0_runtime(found, __version__),
+        "model_info": lmstudio_models.v0_info(model),
+        "runtime": lmstudio_models.v0_runtime(model, __version__),
     }
