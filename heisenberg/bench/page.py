@@ -27,14 +27,15 @@ def replaced(page: str, name: str, text: str) -> str:
     return page[:start] + block + page[end + len(after) :]
 
 
-def write(folder: Path, name: str, text: str, picture: str) -> None:
-    """Put *text* into ``benchmarks.md`` in *folder*, and *picture* beside it. Raises SinkError."""
+def write(folder: Path, name: str, text: str, picture: str = "") -> None:
+    """Put *text* into ``benchmarks.md`` in *folder*, and *picture*, if any, beside it. Raises SinkError."""
     page = folder / PAGE
     try:
         folder.mkdir(parents=True, exist_ok=True)
         known = page.read_text(encoding="utf-8") if page.exists() else "# Benchmarks\n"
         page.write_text(replaced(known, name, text), encoding="utf-8")
-        (folder / PICTURE).write_text(picture, encoding="utf-8")
+        if picture:
+            (folder / PICTURE).write_text(picture, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise SinkError(f"The figures cannot be written to {folder}: {reason}. Choose another folder.") from exc

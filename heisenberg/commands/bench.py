@@ -11,22 +11,25 @@ if TYPE_CHECKING:
     from heisenberg.bench.latency import Figures
     from heisenberg.core.config import Config
 
-WHAT = ("latency", "wakeword", "idle", "all", "soak")
+WHAT = ("latency", "wakeword", "idle", "proxy", "all", "soak")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the command."""
     parser = subparsers.add_parser(
         "bench",
-        help="measure latency, the wake word and idle cost on this machine",
+        help="measure latency, the wake word, idle cost and the model server on this machine",
         description="Measure this machine. soak runs hours of room life with faults, and is not part of all.",
     )
     parser.add_argument("what", nargs="?", choices=WHAT, default="all", help="default: all")
     parser.add_argument("--turns", type=_turns, default=10, help="latency: questions for each setting (default: 10)")
     parser.add_argument(
-        "--write", type=Path, metavar="DIR", help="latency: put the table into DIR/benchmarks.md, a picture beside it"
+        "--write", type=Path, metavar="DIR", help="latency, proxy: put the tables into DIR/benchmarks.md"
     )
     parser.add_argument("--seconds", type=_seconds, default=20.0, help="idle: seconds of listening (default: 20)")
+    parser.add_argument(
+        "--litellm", type=Path, metavar="PROGRAM", help="proxy: LiteLLM's proxy, to be measured beside ours"
+    )
     parser.add_argument("--minutes", type=_minutes, default=60.0, help="soak: minutes of room life (default: 60)")
     parser.add_argument("--seed", type=int, default=1, help="soak: which faults come when (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -50,6 +53,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         cost = idle.measure(config, args.seconds)
         results["idle"] = cost
         _say(args, idle.report(cost) + "\n")
+    if args.what in ("proxy", "all"):
+        results["proxy"] = _proxy(args)
     if args.what in ("latency", "all"):
         results["latency"] = asdict(_latency(args, config))
     if args.what == "soak":
@@ -71,6 +76,22 @@ def _latency(args: argparse.Namespace, config: "Config") -> "Figures":
         page.write(args.write, "latency", text, latency_picture.draw(figures, machine).svg)
         _progress(f"wrote {args.write / page.PAGE} and {args.write / page.PICTURE}")
     return figures
+
+
+def _proxy(args: argparse.Namespace) -> object:
+    from heisenberg.bench import page, proxy, proxy_report, table
+    from heisenberg.serve import new_event_loop
+
+    if args.litellm is None:
+        _progress("LiteLLM's proxy is not measured; --litellm PROGRAM names it.")
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        costs = runner.run(proxy.measure(args.litellm))
+    _say(args, proxy_report.report(costs) + "\n")
+    if args.write is not None:
+        command = f"heisenberg bench proxy {'--litellm litellm ' if args.litellm else ''}--write {args.write}"
+        page.write(args.write, "proxy", proxy_report.section(costs, command, table.machine()))
+        _progress(f"wrote {args.write / page.PAGE}")
+    return proxy_report.figures(costs)
 
 
 def _models(config: "Config") -> tuple[str, str, str]:
