@@ -54,7 +54,7 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         results["idle"] = cost
         _say(args, idle.report(cost) + "\n")
     if args.what in ("proxy", "all"):
-        results["proxy"] = _proxy(args)
+        results["proxy"] = _proxy(args, config)
     if args.what in ("latency", "all"):
         results["latency"] = asdict(_latency(args, config))
     if args.what == "soak":
@@ -78,20 +78,24 @@ def _latency(args: argparse.Namespace, config: "Config") -> "Figures":
     return figures
 
 
-def _proxy(args: argparse.Namespace) -> object:
-    from heisenberg.bench import page, proxy, proxy_report, table
+def _proxy(args: argparse.Namespace, config: "Config") -> object:
+    from dataclasses import asdict
+
+    from heisenberg.bench import page, proxy, proxy_report, table, voice_first
     from heisenberg.serve import new_event_loop
 
     if args.litellm is None:
         _progress("LiteLLM's proxy is not measured; --litellm PROGRAM names it.")
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         costs = runner.run(proxy.measure(args.litellm))
-    _say(args, proxy_report.report(costs) + "\n")
+        waits = runner.run(voice_first.measure(config))
+    _say(args, f"{proxy_report.report(costs)}\n\n{voice_first.report(waits)}\n")
     if args.write is not None:
         command = f"heisenberg bench proxy {'--litellm litellm ' if args.litellm else ''}--write {args.write}"
-        page.write(args.write, "proxy", proxy_report.section(costs, command, table.machine()))
+        text = proxy_report.section(costs, command, f"{table.machine()}; {config.llm.model}")
+        page.write(args.write, "proxy", f"{text}\n\n{voice_first.report(waits)}")
         _progress(f"wrote {args.write / page.PAGE}")
-    return proxy_report.figures(costs)
+    return {"ways": proxy_report.figures(costs), "voice": asdict(waits)}
 
 
 def _models(config: "Config") -> tuple[str, str, str]:
