@@ -124,7 +124,9 @@ class FakeLlamaServer:
             error = {"code": script.status, "message": script.message, "type": "server_error"}
             return web.json_response({"error": error}, status=script.status)
         is_chat = request.path.endswith("chat/completions")
-        if not script.is_streaming:
+        is_plain = all(isinstance(token, str) and not token.startswith("\0") for token in script.tokens)
+        wants_whole = "model" in body and body.get("stream") is not True  # our own brain names none, and streams
+        if not script.is_streaming or (is_plain and wants_whole):
             text = "".join(str(token) for token in script.tokens)
             choice = {"index": 0, "finish_reason": script.finish, **(_said(text) if is_chat else {"text": text})}
             return web.json_response({"choices": [choice], "usage": {"completion_tokens": len(script.tokens)}})

@@ -119,6 +119,8 @@ def completion(request: Request, model: Model, *, is_chat: bool, allows_web: boo
         body["max_tokens"] = most
     if is_chat:
         _check_messages(request["messages"])
+    elif not isinstance(request["prompt"], str | list):
+        raise BadParameter("prompt", "'prompt' has to be a string or a list", code="invalid_type")
     refuse_remote_media(body, allows_web=allows_web)
     if not model.supports_tools:
         body = {key: value for key, value in body.items() if "tool" not in key}
@@ -137,7 +139,18 @@ def embeddings(request: Request) -> dict[str, Any]:
     """POST /api/v0/embeddings. Raises BadParameter."""
     if request.get("input") is None:
         raise BadParameter("input", "'input' is required", code="missing_required_parameter")
+    said = request["input"]
+    texts = said if isinstance(said, list) else [said]
+    is_text = all(isinstance(text, str) for text in texts)
+    if not texts or not (is_text or all(_is_tokens(text) for text in texts) or _is_tokens(said)):
+        raise BadParameter("input", "'input' has to be a text, or a list of texts or of tokens", code="invalid_type")
     return {key: request[key] for key in ("input", "encoding_format", "dimensions") if request.get(key) is not None}
+
+
+def _is_tokens(value: object) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(token, int) and not isinstance(token, bool) for token in value)
 
 
 def _most_tokens(request: Request) -> int | None:

@@ -87,8 +87,19 @@ def test_completions_that_cannot_be_used(request_body: dict[str, Any]) -> None:
 
 def test_embeddings() -> None:
     assert {"input": ["a"]} == embeddings({"model": "x", "input": ["a"], "keep": 1})
+    assert {"input": [[1, 2]]} == embeddings({"input": [[1, 2]]})
+
+
+@pytest.mark.parametrize("said", [None, [], {}, 3, ["a", 1], [[]], [True]])
+def test_what_cannot_be_embedded(said: object) -> None:
     with pytest.raises(BadParameter):
-        embeddings({"model": "x"})
+        embeddings({"input": said})
+
+
+@pytest.mark.parametrize("prompt", [None, {}, 3])
+def test_what_is_no_prompt(prompt: object) -> None:
+    with pytest.raises(BadParameter):
+        completion({"prompt": prompt}, PLAIN, is_chat=False)
 
 
 @pytest.mark.parametrize(("value", "seconds"), [(None, None), (60, 60.0), (0, 0.0), (1e12, -1.0)])
