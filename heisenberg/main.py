@@ -94,16 +94,20 @@ class RunOptions:
     played: PlayedSound | None = None
     """What *sound_output* tells of, for echo cancellation."""
     on_served: Callable[[list[str]], None] | None = None
-    """Serve models to other programs meanwhile, and tell it the addresses."""
+    """Serve models to other programs meanwhile, and give it lines to print."""
 
 
 async def run_assistant(config: Config, options: RunOptions) -> Tally:
     """Run the assistant until its input ends or it is asked to stop."""
     async with Runner(config, serves=options.on_served is not None) as runner, AsyncExitStack() as stack:
         if options.on_served is not None:
-            from heisenberg.server.serving import serving  # costs start-up time that few need
+            # These cost start-up time that few need.
+            from heisenberg.server.announcement import announcement
+            from heisenberg.server.serving import serving
 
-            options.on_served(await stack.enter_async_context(serving(config, runner.fleet, speech=runner)))
+            addresses = await stack.enter_async_context(serving(config, runner.fleet, speech=runner))
+            models = [model.name for model in runner.fleet.catalog.all()]
+            options.on_served(announcement(config.server, addresses, models))
         return await run_session(config, runner, options)
 
 

@@ -5,7 +5,6 @@ Kept apart from ``main.py``, which needs sound; ``heisenberg run --serve`` puts 
 
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,16 +12,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from heisenberg.core.config import Config
 from heisenberg.core.service_manager import ServiceManager
 from heisenberg.models import Runner
+from heisenberg.server.announcement import announcement
 from heisenberg.server.serving import serving
-
-log = logging.getLogger(__name__)
 
 ALIVE_S = 1.0
 """How often the service manager may be told that the event loop still turns."""
 
 
 async def run_server(config: Config, on_ready: Callable[[list[str]], None]) -> None:
-    """Serve until asked to end (SIGTERM) or cancelled (Ctrl-C); *on_ready* is told the addresses.
+    """Serve until asked to end (SIGTERM) or cancelled (Ctrl-C); *on_ready* is given lines to print.
 
     Raises: PortInUse; ConfigError if the models would be open to others.
     """
@@ -34,11 +32,8 @@ async def run_server(config: Config, on_ready: Callable[[list[str]], None]) -> N
             serving(config, runner.fleet, speech=runner) as addresses,
             _wyoming(config, runner) as wyoming_addresses,
         ):
-            on_ready(addresses)
-            for what, address in zip(
-                ("speech to text", "text to speech", "wake words"), wyoming_addresses, strict=False
-            ):
-                log.info("Wyoming %s on %s", what, address)
+            models = [model.name for model in runner.fleet.catalog.all()]
+            on_ready(announcement(config.server, addresses, models, wyoming_addresses))
             service.ready()
             service.status(f"serving on {' and '.join(addresses)}")
             try:

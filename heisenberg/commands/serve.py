@@ -32,14 +32,9 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
     return 0
 
 
-def announce(addresses: list[str]) -> None:
+def announce(lines: list[str]) -> None:
     """Say where clients find the server, and what they are to be told."""
-    ours, *others = addresses
-    print(f"Serving on {' and '.join(addresses)}. Ctrl-C ends it.", file=sys.stderr)
-    print(f"  OpenAI clients: base URL {ours}/v1   LM Studio clients: {ours}", file=sys.stderr)
-    for other in others:
-        print(f"  Ollama clients: {other}", file=sys.stderr)
-    print(f"  What it can do: {ours}/docs", file=sys.stderr)
+    print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _with_options(config: "Config", args: argparse.Namespace) -> "Config":

@@ -105,9 +105,21 @@ async def _answering(app: App, opened: Listening) -> AsyncIterator[None]:
     finally:
         up.cancel()
         server.should_exit = True
+        await _finish_answers(server, running)
         await asyncio.gather(running, up, return_exceptions=True)
-        if tasks := set(server.server_state.tasks):  # cut by now
-            await asyncio.wait(tasks, timeout=CUT_S)
+
+
+async def _finish_answers(server: _Uvicorn, running: "asyncio.Task[None]") -> None:
+    """Let the answers under way end, for so long; cut the others. Uvicorn would, but with an error in the log."""
+    if under_way := len(server.server_state.tasks):
+        log.warning("Ending; answers under way (%d) may go on for %g s.", under_way, GRACE_S)
+    await asyncio.wait({running}, timeout=GRACE_S)
+    cut = set(server.server_state.tasks)
+    for task in cut:
+        task.cancel()
+    if cut:
+        await asyncio.wait(cut, timeout=CUT_S)
+    server.force_exit = True  # whoever reads nothing is not waited for
 
 
 def _settings(app: App) -> uvicorn.Config:
@@ -124,5 +136,5 @@ def _settings(app: App) -> uvicorn.Config:
         backlog=BACKLOG,
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=None,  # :func:`_finish_answers`
     )

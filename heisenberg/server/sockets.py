@@ -46,8 +46,13 @@ class Listening:
 def open_ports(config: ServerConfig) -> Listening:
     """Open ``server.port`` (0 is any free one) and ``server.ollama_port`` (0 is none).
 
-    Raises: PortInUse, which names who has it; ConfigError if the address is none of this machine.
+    Raises: PortInUse, which names who has it; ConfigError if the address is none of this machine, or both are one port.
     """
+    if config.port and config.port == config.ollama_port:
+        raise ConfigError(
+            f"server.port and server.ollama_port are both {config.port}; they have to differ. The same answers are on "
+            "each port: server.ollama_port = 0 opens one only."
+        )
     opened: list[socket.socket] = []
     try:
         for port in (config.port, *([config.ollama_port] if config.ollama_port else [])):

@@ -51,6 +51,11 @@ def test_a_second_port_that_is_taken_gives_the_first_one_back() -> None:
         again.close()
 
 
+def test_one_port_for_both_is_not_blamed_on_another_program() -> None:
+    with pytest.raises(ConfigError, match="both 1234; they have to differ"):
+        open_ports(ServerConfig(port=1234, ollama_port=1234))
+
+
 @pytest.mark.parametrize("host", ["203.0.113.7", "no such name"])
 def test_an_address_of_somebody_else_is_told(host: str) -> None:
     with pytest.raises(ConfigError, match="server.host is"):
@@ -160,20 +165,22 @@ async def test_an_answer_that_breaks_is_seen_to_be_broken(broken: str, http: aio
 
 
 async def test_streams_are_cut_in_words_when_the_server_ends(
-    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A model that dawdles does not keep the server; its client is told, and the model is let go."""
     monkeypatch.setattr(serving, "GRACE_S", 0.1)
     async with FakeLlamaServer() as fake:
         fake.enqueue("Good", STALL)
-        async with served({"tiny": fake.url}) as server:
-            said = {"model": "tiny", "messages": [], "stream": True}
-            answer = await http.post(f"{server.url}/v1/chat/completions", json=said)
-            first = await answer.content.readuntil(b"\n\n")
+        with caplog.at_level(logging.WARNING):
+            async with served({"tiny": fake.url}) as server:
+                said = {"model": "tiny", "messages": [], "stream": True}
+                answer = await http.post(f"{server.url}/v1/chat/completions", json=said)
+                first = await answer.content.readuntil(b"\n\n")
         rest = await answer.text()
         async with asyncio.timeout(5):
             await fake.cancelled.wait()
 
+    assert caplog.messages == ["Ending; answers under way (1) may go on for 0.1 s."]
     events = [event for event in rest.split("\n\n") if event]
     assert b"Good" in first
     assert json.loads(events[-1].removeprefix("data: "))["error"]["message"] == "the server is ending"
