@@ -53,6 +53,17 @@ def take_out(request: dict[str, Any], *, supports_tools: bool) -> bool:
     return bool(removed or outside)
 
 
+def refuse_several_answers(request: dict[str, Any]) -> None:
+    """Raises BadRequest if more than one answer is wanted.
+
+    llama-server runs the others in whatever places are free: in those of other clients, and in the voice's.
+    """
+    for key in ("n", "n_cmpl"):
+        value = request.get(key, 1)
+        if value not in (None, 1):
+            raise BadRequest(f"{key} is {str(value)[:40]}; a model of this machine gives 1 answer to a request.")
+
+
 def refuse_remote_media(request: dict[str, Any], *, allows_web: bool) -> None:
     """Raises BadRequest if the model's server would have to fetch a picture, a sound or a file.
 

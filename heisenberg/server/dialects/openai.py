@@ -22,6 +22,7 @@ from heisenberg.server.asgi import (
 from heisenberg.server.context import Context
 from heisenberg.server.forward import Unanswered, forward
 from heisenberg.server.passed_body import PassedBody, read_passed
+from heisenberg.server.request_guard import refuse_several_answers
 from heisenberg.server.routes import Route
 from heisenberg.server.waiting import Waiting
 
@@ -47,7 +48,7 @@ NATIVE = frozenset({"/completion", "/infill", "/apply-template", "/embedding", *
 """Of llama-server's own clients, which name no model since it has but one."""
 
 IN_A_PLACE = frozenset(path for path in GENERATES if "tokens" not in path) - {"/apply-template"}
-"""What runs in one of llama-server's numbered places."""
+"""What runs in one of llama-server's numbered places. (For ``/v1/messages`` current builds choose one themselves.)"""
 
 ABLE = {
     **dict.fromkeys(GENERATES, ("llm",)),
@@ -126,6 +127,8 @@ async def complete(context: Context, scope: Scope, receive: Receive, send: Send)
     body = read_passed(await read_body(scope, receive, context.body_bytes))
     model = _model(context, body, path)
     subject_of(scope).model = model.name
+    if not model.is_remote:
+        refuse_several_answers(body.request)
     told = body.told(supports_tools=model.supports_tools, allows_web=context.config.server.allow_remote_images)
     await while_connected(receive, _answer(context, model, told, scope, send))
 

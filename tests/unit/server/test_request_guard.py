@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from heisenberg.server.asgi import BadRequest
-from heisenberg.server.request_guard import refuse_remote_media, take_out
+from heisenberg.server.request_guard import refuse_remote_media, refuse_several_answers, take_out
 
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -97,3 +97,15 @@ def test_the_web_may_be_allowed_but_never_files() -> None:
     refuse_remote_media(user({"image_url": {"url": "https://example.org/a.png"}}), allows_web=True)
     with pytest.raises(BadRequest):
         refuse_remote_media(user({"image_url": {"url": "file:///etc/passwd"}}), allows_web=True)
+
+
+@pytest.mark.parametrize("request_", [{"n": 2}, {"n_cmpl": 3}, {"n": "2"}, {"n": 0}])
+def test_one_request_has_one_answer(request_: dict[str, Any]) -> None:
+    """Others would run in the voice's place."""
+    with pytest.raises(BadRequest, match="1 answer"):
+        refuse_several_answers(request_)
+
+
+@pytest.mark.parametrize("request_", [{}, {"n": 1}, {"n": None}])
+def test_one_answer_may_be_asked_for(request_: dict[str, Any]) -> None:
+    refuse_several_answers(request_)
