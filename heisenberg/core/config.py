@@ -66,11 +66,18 @@ class AudioConfig(Section):
 class WakewordConfig(Section):
     """The phrase that starts a turn."""
 
-    engine: Literal["microwakeword"] = Field("microwakeword", description="Wake-word engine.")
-    words: list[str] = Field(["hey_jarvis"], min_length=1, description="Phrases that wake: okay_nabu, hey_jarvis, hey_mycroft, alexa, or the path of a microWakeWord .json.")
+    engine: Literal["microwakeword", "wyoming"] = Field("microwakeword", description="microwakeword runs here; wyoming uses a service at wakeword.url, whose own thresholds count.")
+    url: str = Field("", description="tcp://host:port of a Wyoming wake-word service.")
+    words: list[str] = Field(["hey_jarvis"], min_length=1, description="Phrases that wake: okay_nabu, hey_jarvis, hey_mycroft, alexa, or the path of a microWakeWord .json; with wyoming, what the service calls them.")
     threshold: float = Field(0.0, ge=0, le=1, description="Confidence (0–1) at which a phrase counts; 0 takes each model's own cutoff.")
     thresholds: dict[str, Fraction] = Field({}, description="Thresholds of single phrases, for example { hey_jarvis = 0.9 }.")
     refractory_seconds: float = Field(1.5, ge=0, le=10, description="Seconds in which the same phrase is not reported again.")
+
+    @model_validator(mode="after")
+    def _has_its_service(self) -> "WakewordConfig":
+        if self.engine == "wyoming" and not _is_wyoming_service(self.url):
+            raise ValueError("wakeword.engine needs wakeword.url to be tcp://host:port or unix:///path")
+        return self
 
 
 DEFAULT_STOP_WORDS = [
@@ -143,7 +150,7 @@ class LlmConfig(Section):
     api_key: str = Field("", description="Key for llm.url.")
     server_path: str = Field("", description='A llama-server program; "" looks on the PATH, then uses the embedded one.')
     server_args: list[str] = Field([], description="More arguments for llama-server.")
-    context_tokens: int = Field(2048, ge=512, le=262_144, description="Context window in tokens.")
+    context_tokens: int = Field(2048, ge=512, le=262_144, description="Context window in tokens for each request, at most what the model was trained for. A model of models.catalog may have a ctx-size of its own.")
     gpu_layers: int = Field(-1, ge=-1, le=999, description="Layers on the GPU; -1 is all that fit (0 on machines without one).")
     threads: int = Field(0, ge=0, le=64, description="CPU threads; 0 uses half of the cores, since the ears and the voice need the rest.")
     prompt_format: Literal["server", "chatml", "llama2", "plain"] = Field("server", description="Chat template: the server's own, or one of ours.")
@@ -245,7 +252,7 @@ Parameter = bool | int | float | str | list[str]
 """The value of a llama-server option: ``false`` and ``""`` drop it, ``true`` is the bare flag."""
 
 Parameters = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")], Parameter]
-"""llama-server options by their long names without the dashes: ``{ ctx-size = 8192, flash-attn = "on" }``."""
+"""llama-server options by their names without the leading dashes: ``{ ctx-size = 8192, flash-attn = "on" }``."""
 
 ModelKind = Literal["llm", "embedding", "stt", "tts"]
 """What a model of the catalog is for."""
@@ -256,7 +263,7 @@ class RuntimeConfig(Section):
 
     path: str = Field("", description='A llama-server program; "" looks on the PATH, then uses the embedded one.')
     embedded: bool = Field(False, description="Use the embedded server, even where a llama-server is installed.")
-    args: list[str] = Field([], description="Arguments for every model that it runs.")
+    args: list[str] = Field([], description="Arguments for every model that it runs, as on the command line; parameters of the model come after them.")
     supports_tools: bool = Field(True, description="false takes tools out of requests, for builds that fail on them (ik_llama).")
 
 
@@ -269,12 +276,12 @@ class RunnerConfig(Section):
     max_loaded: int = Field(4, ge=0, le=100, description="Models in memory at once, speech included; the one idle for longest makes room. 0 is no limit.")
     ttl_seconds: float = Field(300.0, ge=-1, le=31_536_000, description="A model that nobody used for so long is unloaded; -1 keeps it. Clients may ask for another time (keep_alive, ttl).")
     wait_seconds: float = Field(600.0, ge=1, le=86_400, description="Longest wait of a request for its model.")
-    parallel: int = Field(2, ge=1, le=64, description="Requests that a language model answers at once for API clients; the assistant has a place of its own.")
+    parallel: int = Field(2, ge=1, le=64, description="Requests that a language model answers at once for API clients; the assistant has a place of its own. Each has the whole llm.context_tokens; a ctx-size among the parameters is divided among them.")
     runtime: str = Field("", description='Which of runner.runtimes runs models that name none; "" is a llama-server on the PATH, else the embedded one.')
     runtimes: dict[str, RuntimeConfig] = Field({}, description="Programs that run GGUF models, by name.")
-    defaults: Parameters = Field({}, description="llama-server options for every model; those of models.catalog win.")
+    defaults: Parameters = Field({}, description="llama-server options for every model, by name without the leading dashes; those of models.catalog win.")
     discovery: list[str] = Field([], description="More folders in which GGUF files, Whisper folders and Piper voices are found, with their subfolders.")
-    allow_unsafe_args: bool = Field(False, description="Allow llama-server options that read or write files, fetch from the network or run programs.")
+    allow_unsafe_args: bool = Field(False, description="Allow llama-server options that write files, open folders to clients, fetch from the network or run programs.")
 
     @model_validator(mode="after")
     def _has_its_runtime(self) -> "RunnerConfig":
@@ -294,7 +301,7 @@ class CatalogConfig(Section):
     aliases: list[str] = Field([], description="Other names that clients may use.")
     display_name: str = Field("", description='Name shown to people; "" is made from the file, without its quantisation.')
     runtime: str = Field("", description='Which of runner.runtimes runs it; "" is the default.')
-    parameters: Parameters = Field({}, description='llama-server options, over runner.defaults; false or "" drops one.')
+    parameters: Parameters = Field({}, description='llama-server options, over runner.defaults: true is the bare flag, a list repeats it, false or "" drops it. parallel replaces runner.parallel; ctx-size is shared by all places.')
     auto_update: bool = Field(False, description="Follow to a newer file of the same model when discovery finds one.")
     preload: bool = Field(False, description="Load it at start.")
     pin: bool = Field(False, description="Never unload it to make room, nor when it is idle.")
@@ -377,3 +384,10 @@ class Config(Section):
     watchdog: WatchdogConfig = WatchdogConfig()
     debug: DebugConfig = DebugConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _has_its_runtimes(self) -> "Config":
+        for name, model in self.models.catalog.items():
+            if model.runtime and model.runtime not in self.runner.runtimes:
+                raise ValueError(f'models.catalog.{name}.runtime is "{model.runtime}", which is not in runner.runtimes')
+        return self

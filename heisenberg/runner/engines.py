@@ -10,16 +10,19 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from heisenberg.core.config import LlmConfig, SttConfig, TtsConfig
+from heisenberg.core.config import LlmConfig, Parameter, SttConfig, TtsConfig
 from heisenberg.core.errors import ModelFailedToStart
+from heisenberg.runner import llama_options
 from heisenberg.runner.ready import llama_is_alive, llama_is_ready, wyoming_is_ready
 from heisenberg.runner.supervisor.process import Address, ChildSpec
 
 NewSpec = Callable[[], ChildSpec]
 """Makes a fresh spec for each start: a new socket, port and key."""
+
+NO_OPTIONS: Mapping[str, Parameter] = {}
 
 
 def whisper(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
@@ -64,6 +67,7 @@ def llama(
     pooling: str | None = None,
     is_embedded: bool = False,
     alias: str = "",
+    options: Mapping[str, Parameter] = NO_OPTIONS,
 ) -> NewSpec:
     """llama.cpp's server for the GGUF file *model*: an installed one, else the embedded one.
 
@@ -76,10 +80,17 @@ def llama(
             model says); None if it is to generate.
         is_embedded: whether to use the embedded one, even if another is installed.
         alias: the model's name in answers; empty is *name*.
+        options: llama-server's, over those that follow from *config*.
 
-    Raises: ModelFailedToStart if there is neither.
+    Raises: ModelFailedToStart if there is neither, or if the embedded one does not know an option.
     """
     program = None if is_embedded else find_llama_server(config.server_path)
+    if program is None and (unknown := llama_options.unknown_to_embedded(options)):
+        raise ModelFailedToStart(
+            f"The embedded server does not know {', '.join(unknown)}, which {name} is to run with. "
+            "Install llama-server, or take it out of the model's parameters (or of runner.defaults).",
+            code="missing-program",
+        )
     if program is None and not has_embedded_llama():
         raise ModelFailedToStart(
             "No llama-server on the PATH, and the embedded one has no build for this machine. "
@@ -89,7 +100,7 @@ def llama(
 
     def new_spec() -> ChildSpec:
         port, key = free_port(), secrets.token_urlsafe(24)
-        argv = llama_argv(program, alias or name, model, config, port, slots=slots, pooling=pooling)
+        argv = llama_argv(program, alias or name, model, config, port, slots=slots, pooling=pooling, options=options)
         if program is not None:
             argv = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "workers" / "guard.py"), *argv)
         address = Address(f"http://127.0.0.1:{port}", key, alias or name)
@@ -107,27 +118,32 @@ def llama_argv(
     *,
     slots: int = 1,
     pooling: str | None = None,
+    options: Mapping[str, Parameter] = NO_OPTIONS,
 ) -> tuple[str, ...]:
     """The command line of llama.cpp's server: *program*, or the embedded one if None. See :func:`llama`."""
-    common: tuple[str, ...] = (
-        "--alias",
-        name,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--ctx-size",
-        str(slots * config.context_tokens),  # it divides them among its slots
-    )
-    common += ("--parallel", str(slots))
+    start = (str(program),) if program else (sys.executable, "-m", "heisenberg.workers.llama")
+    address = ("--model", str(model), "--alias", name, "--host", "127.0.0.1", "--port", str(port))
+    chosen = llama_options.merged(_llama_defaults(config, slots, pooling), options)
+    # Later words win: what the configuration says by name comes last.
+    own = {key: value for key, value in chosen.items() if key in options}
+    rest = {key: value for key, value in chosen.items() if key not in options}
+    args = llama_options.arguments
+    return (*start, *address, *args(rest), *config.server_args, *args(own))
+
+
+def _llama_defaults(config: LlmConfig, slots: int, pooling: str | None) -> dict[str, Parameter]:
+    """What follows from the configuration, as llama-server's options."""
+    defaults: dict[str, Parameter] = {
+        "ctx-size": slots * config.context_tokens,  # it divides them among its slots
+        "parallel": slots,
+        "threads": config.threads or _llm_threads(),
+        "jinja": True,
+    }
     if pooling is not None:
-        common += ("--embeddings", *(("--pooling", pooling) if pooling else ()))
-    common += ("--threads", str(config.threads or _llm_threads()))
+        defaults |= {"embeddings": True, "pooling": pooling}
     if config.gpu_layers >= 0:
-        common += ("--gpu-layers", str(config.gpu_layers))
-    if program is None:
-        return (sys.executable, "-m", "heisenberg.workers.llama", "--model", str(model), *common)
-    return (str(program), "--model", str(model), *common, "--jinja", *config.server_args)
+        defaults["gpu-layers"] = config.gpu_layers
+    return defaults
 
 
 def find_llama_server(configured: str) -> Path | None:

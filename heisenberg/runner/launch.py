@@ -6,9 +6,9 @@ The command lines themselves are in ``engines.py``.
 from pathlib import Path
 from typing import Literal
 
-from heisenberg.core.config import Config, LlmConfig, RuntimeConfig
+from heisenberg.core.config import Config, LlmConfig, Parameter, RuntimeConfig
 from heisenberg.core.errors import ModelNotFound
-from heisenberg.runner import engines
+from heisenberg.runner import engines, llama_options
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.engines import NewSpec
 from heisenberg.runner.lanes import Places
@@ -30,7 +30,8 @@ def places(model: Model, use: Use, config: Config, *, serves: bool, is_assistant
     """How many may use its process at once."""
     if model.kind != "llm" or use == "embed" or not serves:
         return Places(1)
-    return Places(config.runner.parallel + is_assistants, is_first_for_voice=is_assistants)
+    number = llama_options.parallel(model.parameters, config.runner.parallel)
+    return Places(number + is_assistants, is_first_for_voice=is_assistants)
 
 
 def new_spec(model: Model, use: Use, config: Config, sockets: Path, slots: int) -> NewSpec:
@@ -45,15 +46,39 @@ def new_spec(model: Model, use: Use, config: Config, sockets: Path, slots: int) 
             return engines.piper(model.name, _file(model, ".onnx"), config.tts, sockets)
     embeds = use == "embed" or model.kind == "embedding"
     runtime = config.runner.runtimes.get(model.runtime or config.runner.runtime)
+    llm = _under(runtime, config.llm)
+    if tokens := _request_tokens(model, config, slots):
+        llm = llm.model_copy(update={"context_tokens": tokens})
     return engines.llama(
         process_name(model, use),
         _file(model, ".gguf"),
-        _under(runtime, config.llm),
+        llm,
         slots=slots,
         pooling=_pooling(model, embeds),
         is_embedded=runtime is not None and runtime.embedded,
         alias=model.name,
+        options=_options(model, embeds=embeds, request_tokens=llm.context_tokens),
     )
+
+
+def _request_tokens(model: Model, config: Config, slots: int) -> int:
+    """Tokens of context for each of its places, where it has no ``ctx-size`` of its own; 0 is the usual number."""
+    trained = model.header.context_length if model.header else 0
+    options = {key: value for key, value in model.parameters.items() if key != "ctx-size"}
+    return llama_options.request_tokens(options, config.llm.context_tokens, trained, slots)
+
+
+def _options(model: Model, *, embeds: bool, request_tokens: int) -> dict[str, Parameter]:
+    """llama-server's options for it: those of the configuration, over what its files call for."""
+    # How many places there are was decided before; they are counted together with the assistant's.
+    own = {key: value for key, value in model.parameters.items() if key != "parallel"}
+    files: dict[str, Parameter] = {}
+    if model.projector is not None and not embeds:
+        files["mmproj"] = str(model.projector)
+    if embeds and model.header is not None and "bert" in model.header.architecture:
+        # An encoder sees a text at once or not at all; without this it refuses all beyond 512 tokens.
+        files |= {"batch-size": request_tokens, "ubatch-size": request_tokens}
+    return llama_options.merged(files, own)
 
 
 def _pooling(model: Model, embeds: bool) -> str | None:

@@ -1,7 +1,8 @@
 """llama.cpp's own server, embedded (xllamacpp), in a process of its own.
 
 Answers on HTTP like ``llama-server``; used where no llama-server is installed. The key comes from the
-environment (``LLAMA_API_KEY``), not from the command line, which other users of the machine can read.
+environment (``LLAMA_API_KEY``), not from the command line, which other users of the machine can read. Takes the
+options of ``llama_table.py``, in llama-server's words.
 """
 
 import argparse
@@ -9,41 +10,37 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import xllamacpp
 
 from heisenberg.workers.lifeline import end_with_parent
+from heisenberg.workers.llama_table import OPTIONS
 
-POOLINGS = {
-    "mean": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN,
-    "cls": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_CLS,
-    "last": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST,
-}
-"""How the vectors of tokens become one."""
+Given = Sequence[tuple[str, str | None]]
+"""Options in the order of the command line, with their values; None for a flag."""
 
 
-def parameters(args: argparse.Namespace) -> xllamacpp.CommonParams:
-    """llama.cpp's parameters for these arguments."""
+def parameters(model: str, alias: str, host: str, port: int, given: Given = ()) -> xllamacpp.CommonParams:
+    """llama.cpp's parameters. Raises ValueError, which names the option, if a value is not allowed."""
     params = xllamacpp.CommonParams()
-    params.model.path = args.model
-    params.model_alias = {args.alias}
-    params.hostnames = [args.host]
-    params.port = args.port
-    params.n_ctx = args.ctx_size
-    params.n_parallel = args.parallel
+    params.model.path = model
+    params.model_alias = {alias}
+    params.hostnames = [host]
+    params.port = port
+    params.n_ctx = 2048
     params.n_batch = params.n_ubatch  # a request that is given up is noticed between batches; larger ones gain nothing
     params.use_jinja = True
     params.endpoint_metrics = False
     params.verbosity = 0
-    if args.gpu_layers >= 0:
-        params.n_gpu_layers = args.gpu_layers
-    if args.threads > 0:
-        params.cpuparams.n_threads = args.threads
-        params.cpuparams_batch.n_threads = args.threads
-    if args.embeddings:
-        params.embedding = True
-        if args.pooling:
-            params.pooling_type = POOLINGS[args.pooling]
+    for name, value in sorted(given, key=lambda option: option[0] != "threads"):  # threads-batch is more particular
+        try:
+            OPTIONS[name].apply(params, value)
+        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, OverflowError) as exc:
+            raise ValueError(f'--{name} cannot be "{value}" ({exc})') from exc
+    if any(name == "reranking" for name, _ in given):
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
     if key := os.environ.get("LLAMA_API_KEY"):
         params.api_keys = [key]
     return params
@@ -54,24 +51,41 @@ def main() -> None:
     if not os.environ.get("HEISENBERG_STANDALONE"):
         end_with_parent()
     logging.basicConfig(level=logging.INFO)
-    parser = argparse.ArgumentParser(description="llama.cpp's server, embedded.")
+    model, alias, host, port, given = _command_line(sys.argv[1:])
+    try:
+        server = xllamacpp.Server(parameters(model, alias, host, port, given))
+    except (RuntimeError, ValueError) as exc:
+        sys.exit(f"llama.cpp cannot load {model}: {exc}")
+    print(f"listening on {server.listening_address}", flush=True)  # noqa: T201 - the parent keeps it as the last line
+    threading.Event().wait()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # The last line is what the user is shown.
+        sys.exit(f"the embedded server: {message}")
+
+
+def _command_line(words: Sequence[str]) -> tuple[str, str, str, int, Given]:
+    """Model, alias, host, port, and the options of :data:`OPTIONS` that are given."""
+    parser = _Parser(description="llama.cpp's server, embedded.", allow_abbrev=False)
     parser.add_argument("--model", required=True)
     parser.add_argument("--alias", required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--ctx-size", type=int, default=2048)
-    parser.add_argument("--parallel", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--gpu-layers", type=int, default=-1)
-    parser.add_argument("--embeddings", action="store_true")
-    parser.add_argument("--pooling", choices=POOLINGS)
-    args = parser.parse_args()
-    try:
-        server = xllamacpp.Server(parameters(args))
-    except (RuntimeError, ValueError) as exc:
-        sys.exit(f"llama.cpp cannot load {args.model}: {exc}")
-    print(f"listening on {server.listening_address}", flush=True)  # noqa: T201 - the parent keeps it as the last line
-    threading.Event().wait()
+    for name, option in OPTIONS.items():
+        if option.read is None:
+            parser.add_argument(f"--{name}", dest="given", action="append_const", const=(name, None))
+        else:
+            parser.add_argument(f"--{name}", dest="given", action="append", type=_pair(name), metavar="VALUE")
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(f"it does not know {unknown[0]}; install llama-server, or take the option out")
+    return args.model, args.alias, args.host, args.port, args.given or ()
+
+
+def _pair(name: str) -> Callable[[str], tuple[str, str]]:
+    return lambda value: (name, value)
 
 
 if __name__ == "__main__":
