@@ -98,6 +98,11 @@ class Keeper:
         """The last lines that this child and those before it printed, oldest first."""
         return [*self._printed, *(self._process.lines if self._process else ())][-KEPT_LINES:]
 
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether a child is to be started even if nobody asks again."""
+        return self.restarts or (self._outcome is not None and not self._outcome.done())
+
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
         """Within the block the child is asked twice a second whether it still answers."""
@@ -144,6 +149,8 @@ class Keeper:
         while True:
             if self._failures >= self._breaker_failures:
                 await self._rest()
+                if not self._is_wanted:
+                    return
             await asyncio.sleep(self._failed_at + self._backoff_s() - asyncio.get_running_loop().time())
             try:
                 await self._live()
@@ -154,7 +161,7 @@ class Keeper:
                 log.exception("the keeper of %s failed", self.name)
                 self._failed(f"a fault in Heisenberg: {exc!r}")
                 self._settle(ModelFailedToStart(f"{self.name} cannot be kept: {exc!r}.", code="internal"))
-            if not self.restarts and (self._outcome is None or self._outcome.done()):
+            if not self._is_wanted:
                 return
 
     async def _live(self) -> None:

@@ -600,6 +600,22 @@ async def test_what_fails_on_demand_has_its_backoff_and_its_breaker_too() -> Non
 
 
 @in_virtual_time
+async def test_what_rests_is_not_started_again_unless_somebody_asks() -> None:
+    """Given a model that failed too often, whose clients have been told and have left: it would have no seat."""
+    keeper = new_keeper(restarts=False, breaker_failures=2)
+    PaperChild.script.extend([failure()] * 2)
+    for _ in range(3):
+        with pytest.raises(ModelFailedToStart):
+            await keeper.ready()
+    await asyncio.sleep(10 * LONGEST_BACKOFF_S)
+
+    assert [] == PaperChild.born
+
+    assert await keeper.ready() is PaperChild.born[0]
+    await keeper.stop()
+
+
+@in_virtual_time
 async def test_time_that_has_passed_since_a_failure_need_not_be_waited_again() -> None:
     keeper = new_keeper(restarts=False)
     PaperChild.script.extend([failure()] * 4)
