@@ -31,7 +31,8 @@ from heisenberg.server.asgi import (
 )
 from heisenberg.server.audio import speeches, transcriptions
 from heisenberg.server.context import Context
-from heisenberg.server.dialects import lmstudio, openai
+from heisenberg.server.dialects import openai
+from heisenberg.server.dialects.lmstudio import routes as lmstudio
 from heisenberg.server.dialects.ollama import routes as ollama
 from heisenberg.server.exchange import Exchange
 from heisenberg.server.metrics import Metrics

@@ -9,7 +9,8 @@ from typing import Any
 
 from heisenberg.server import sse
 from heisenberg.server.asgi import as_json
-from heisenberg.server.dialects import lmstudio_errors, openai
+from heisenberg.server.dialects import openai
+from heisenberg.server.dialects.lmstudio import errors as lmstudio
 
 ErrorBody = Callable[[str, int], Any]
 
@@ -19,8 +20,8 @@ def _ollama(message: str, status: int) -> dict[str, str]:
 
 
 _SHAPES: tuple[tuple[str, ErrorBody], ...] = (
-    ("/api/v0/", lmstudio_errors.v0_body),
-    ("/api/v1/", lmstudio_errors.v1_body),
+    ("/api/v0/", lmstudio.v0_body),
+    ("/api/v1/", lmstudio.v1_body),
     ("/api/", _ollama),
     (openai.MESSAGES, openai.messages_error_body),
 )
@@ -38,7 +39,7 @@ def error_body(path: str, message: str, status: int) -> Any:
 def unexpected_body(path: str, request: str, status: int) -> Any:
     """A whole answer to a *request* (as in ``GET /x``) that nobody knows; LM Studio's clients look for these words."""
     if path.startswith(("/api/v0/", "/api/v1/")):
-        return lmstudio_errors.unexpected(request)
+        return lmstudio.unexpected(request)
     return error_body(path, f"Unexpected endpoint or method. ({request}) GET /docs lists them.", status)
 
 
@@ -49,7 +50,7 @@ def stream_end(path: str, content_type: str, message: str) -> bytes | None:
         return as_json(said) + b"\n"
     if content_type.startswith("text/event-stream"):
         # A blank line first: the event before it may have been cut off.
-        if path.startswith(lmstudio_errors.V1):
+        if path.startswith(lmstudio.V1):
             return b"\n\n" + sse.named_event("error", {"type": "error", **said})
         if path.startswith(openai.MESSAGES):
             return b"\n\n" + sse.named_event("error", said)

@@ -12,7 +12,7 @@ import aiohttp
 import jsonschema
 import pytest
 
-from heisenberg.server.dialects.lmstudio_completion import Ending
+from heisenberg.server.dialects.lmstudio.completion import Ending
 from tests.fakes.llama_server import Delta, FakeLlamaServer
 from tests.served import Served, served
 

@@ -1,1 +1,1 @@
-"""One file per dialect (or two, where translating is a job of its own); none knows another."""
+"""One file or folder for each dialect; none knows another."""

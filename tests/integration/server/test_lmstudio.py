@@ -165,7 +165,7 @@ async def test_a_server_that_is_not_there_is_told_in_an_event(tmp_path: Path) ->
 
 
 async def test_who_waits_hears_comments(server: Served, upstream: FakeLlamaServer, monkeypatch: Any) -> None:
-    monkeypatch.setattr("heisenberg.server.dialects.lmstudio_chat.COMMENT_EVERY_S", 0.01)
+    monkeypatch.setattr("heisenberg.server.dialects.lmstudio.chat.COMMENT_EVERY_S", 0.01)
     upstream.enqueue(STALL)
     request = {"model": "tiny", "input": "Hello", "stream": True}
 

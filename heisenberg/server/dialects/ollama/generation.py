@@ -136,7 +136,7 @@ async def _lines(response: aiohttp.ClientResponse, translator: Translator) -> As
                 yield lines
             if translator.is_over:
                 return
-    except (aiohttp.ClientError, OSError) as exc:
-        yield translator.fail(f"the model's server broke off: {exc or type(exc).__name__}")
+    except (aiohttp.ClientError, OSError):
+        yield translator.fail("the model's server broke off in the middle of its answer")
         return
     yield translator.finish()

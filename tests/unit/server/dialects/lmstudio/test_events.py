@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heisenberg.server.dialects.lmstudio_events import Event, Narrator, as_bytes
+from heisenberg.server.dialects.lmstudio.events import Event, Narrator, as_bytes
 from heisenberg.server.sse import DONE, Payloads
 from heisenberg.server.upstream import Refused
 

@@ -8,7 +8,7 @@ from heisenberg.core.config import Config
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.gguf import GgufHeader
 from heisenberg.runner.fleet import Loaded, State
-from heisenberg.server.dialects.lmstudio_models import Residents, for_text, load_config, v0_entry, v1_entry
+from heisenberg.server.dialects.lmstudio.described import Residents, for_text, load_config, v0_entry, v1_entry
 
 HEADER = GgufHeader("llama", "Tiny", size_label="135M", quantisation="Q4_K_M", context_length=8192)
 TINY = Model("tiny", "llm", header=HEADER, size_bytes=9, context_tokens=4096, capabilities=frozenset({"tools"}))

@@ -18,8 +18,8 @@ from heisenberg.runner.catalog.pull import expand, pull, resolve
 from heisenberg.runner.catalog.store import Store
 from heisenberg.server.asgi import BadRequest, Receive, Scope, Send, parse_object, read_body, send_json
 from heisenberg.server.context import Context
-from heisenberg.server.dialects.lmstudio_errors import BadParameter
-from heisenberg.server.dialects.lmstudio_request import model_name
+from heisenberg.server.dialects.lmstudio.errors import BadParameter
+from heisenberg.server.dialects.lmstudio.requested import model_name
 from heisenberg.server.downloads import Job, TooManyDownloads
 
 STATUS = "/api/v1/models/download/status/"

@@ -1,7 +1,7 @@
 """LM Studio's ``POST /api/v1/chat``: from the request to the last event, and the conversation that is kept.
 
 Leases the model, asks its server for a stream, tells it as LM Studio's events; an answer in one piece is the last of
-them. What the bytes mean is in ``lmstudio_request.py`` and ``lmstudio_events.py``.
+them. What the bytes mean is in ``requested.py`` and ``events.py``.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from heisenberg.server.asgi import (
 )
 from heisenberg.server.context import Context
 from heisenberg.server.conversations import Message
-from heisenberg.server.dialects import lmstudio_request
-from heisenberg.server.dialects.lmstudio_errors import BadParameter, v1_error
-from heisenberg.server.dialects.lmstudio_events import Event, Narrator, as_bytes
-from heisenberg.server.dialects.lmstudio_models import Residents
+from heisenberg.server.dialects.lmstudio import requested
+from heisenberg.server.dialects.lmstudio.described import Residents
+from heisenberg.server.dialects.lmstudio.errors import BadParameter, v1_error
+from heisenberg.server.dialects.lmstudio.events import Event, Narrator, as_bytes
 from heisenberg.server.sse import COMMENT
 from heisenberg.server.upstream import Refused, answering, drain, payloads
 
@@ -56,7 +56,7 @@ async def chat(context: Context, scope: Scope, receive: Receive, send: Send) -> 
     request = parse_object(await read_body(scope, receive, context.body_bytes))
     asked = _asked(context, request)
     subject_of(scope).model = asked.model.name
-    answer = _stream if lmstudio_request.flag(request, "stream") else _whole
+    answer = _stream if requested.flag(request, "stream") else _whole
     narrator = Narrator(asked.model.name, time.perf_counter)
     try:
         await while_connected(receive, answer(context, asked, narrator, send))
@@ -65,12 +65,12 @@ async def chat(context: Context, scope: Scope, receive: Receive, send: Send) -> 
 
 
 def _asked(context: Context, request: Mapping[str, Any]) -> Asked:
-    model = context.fleet.catalog.find(lmstudio_request.model_name(request))
+    model = context.fleet.catalog.find(requested.model_name(request))
     if model.kind != "llm":
         raise BadParameter("model", f"{model.name} does not chat")
-    body, messages = lmstudio_request.chat(request, model, _before(context, request))
-    is_kept = lmstudio_request.flag(request, "store", default=True)
-    return Asked(model, body, messages, is_kept, lmstudio_request.ttl_s(request))
+    body, messages = requested.chat(request, model, _before(context, request))
+    is_kept = requested.flag(request, "store", default=True)
+    return Asked(model, body, messages, is_kept, requested.ttl_s(request))
 
 
 def _before(context: Context, request: Mapping[str, Any]) -> Sequence[Message]:

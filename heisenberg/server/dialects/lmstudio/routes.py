@@ -1,8 +1,8 @@
 """LM Studio's dialect: its routes.
 
 Answers what clients of its REST APIs ask for (Zed by v0; load progress, stats and stored conversations by v1). Short
-routes are here; v0's generating is in ``lmstudio_v0.py``, v1's in ``lmstudio_chat.py``, downloads in
-``lmstudio_downloads.py``. LM Studio's own SDKs speak another protocol, over a WebSocket, which is not here.
+routes are here; v0's generating is in ``v0.py``, v1's in ``chat.py``, downloads in
+``downloads.py``. LM Studio's own SDKs speak another protocol, over a WebSocket, which is not here.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from typing import Any
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.server.asgi import Receive, Scope, Send, parse_object, read_body, send_json, subject_of, while_connected
 from heisenberg.server.context import Context
-from heisenberg.server.dialects import lmstudio_chat, lmstudio_downloads, lmstudio_models, lmstudio_request, lmstudio_v0
-from heisenberg.server.dialects.lmstudio_errors import BadParameter, told
-from heisenberg.server.dialects.lmstudio_models import Residents
-from heisenberg.server.dialects.lmstudio_request import Range, clamped, flag, model_name
+from heisenberg.server.dialects.lmstudio import chat, described, downloads, requested, v0
+from heisenberg.server.dialects.lmstudio.described import Residents
+from heisenberg.server.dialects.lmstudio.errors import BadParameter, told
+from heisenberg.server.dialects.lmstudio.requested import Range, clamped, flag, model_name
 from heisenberg.server.routes import Handler, Route
 
 COUNTS = ("context_length", "eval_batch_size", "num_experts")
@@ -30,8 +30,8 @@ async def greeting(context: Context, scope: Scope, receive: Receive, send: Send)
 async def models(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """GET /api/v1/models."""
     residents = Residents(context.fleet.loaded())
-    found = lmstudio_models.for_text(context.fleet.catalog.all())
-    entries = [lmstudio_models.v1_entry(model, residents, context.config) for model in found]
+    found = described.for_text(context.fleet.catalog.all())
+    entries = [described.v1_entry(model, residents, context.config) for model in found]
     await send_json(send, {"models": entries})
 
 
@@ -40,15 +40,15 @@ async def load(context: Context, scope: Scope, receive: Receive, send: Send) -> 
     request = parse_object(await read_body(scope, receive, context.body_bytes))
     model = _text_model(context, model_name(request))
     subject_of(scope).model = model.name
-    config = lmstudio_models.load_config(model, context.config)
-    wanted, keep_s = _load_options(request, model), lmstudio_request.ttl_s(request)
+    config = described.load_config(model, context.config)
+    wanted, keep_s = _load_options(request, model), requested.ttl_s(request)
     is_echoed = flag(request, "echo_load_config")
     ignored = [key for key, value in wanted.items() if not _holds(key, value, config, model)]
 
     async def work() -> None:
         seconds = await context.fleet.load(model, keep_alive_s=keep_s)
         answer = {
-            "type": lmstudio_models.v1_kind(model),
+            "type": described.v1_kind(model),
             "instance_id": model.name,
             "load_time_seconds": seconds,
             "status": "loaded",
@@ -79,7 +79,7 @@ async def unload(context: Context, scope: Scope, receive: Receive, send: Send) -
 
 def _text_model(context: Context, name: str, param: str = "model") -> Model:
     model = context.fleet.catalog.find(name)
-    if model.kind not in lmstudio_models.TEXT:
+    if model.kind not in described.TEXT:
         raise BadParameter(param, f"{model.name} is no model of text")
     return model
 
@@ -90,7 +90,7 @@ def _load_options(request: Mapping[str, Any], model: Model) -> dict[str, Any]:
     if unknown:
         said = f"unknown: {', '.join(unknown)[:100]}; known are {', '.join(sorted(LOAD_KEYS))}"
         raise BadParameter(unknown[0][:100], said, code="unrecognized_keys")
-    lmstudio_request.check_context(request, model)
+    requested.check_context(request, model)
     counts = {
         key: clamped(key, request[key], Range(0, 2**31 - 1, is_whole=True))
         for key in COUNTS
@@ -112,17 +112,17 @@ def _routes(*table: tuple[str, str, Handler]) -> tuple[Route, ...]:
 
 ROUTES = _routes(
     ("GET", "/lmstudio-greeting", greeting),
-    ("GET", "/api/v0/models", lmstudio_v0.models),
-    ("GET", "/api/v0/models/*", lmstudio_v0.model),
-    ("POST", "/api/v0/chat/completions", lmstudio_v0.chat),
-    ("POST", "/api/v0/completions", lmstudio_v0.complete),
-    ("POST", "/api/v0/embeddings", lmstudio_v0.embed),
+    ("GET", "/api/v0/models", v0.models),
+    ("GET", "/api/v0/models/*", v0.model),
+    ("POST", "/api/v0/chat/completions", v0.chat),
+    ("POST", "/api/v0/completions", v0.complete),
+    ("POST", "/api/v0/embeddings", v0.embed),
     ("GET", "/api/v1/models", models),
     ("POST", "/api/v1/models/load", load),
     ("POST", "/api/v1/models/unload", unload),
-    ("POST", "/api/v1/models/download", lmstudio_downloads.download),
-    ("GET", "/api/v1/models/download/status", lmstudio_downloads.statuses),
-    ("GET", "/api/v1/models/download/status/*", lmstudio_downloads.status),
-    ("POST", "/api/v1/chat", lmstudio_chat.chat),
+    ("POST", "/api/v1/models/download", downloads.download),
+    ("GET", "/api/v1/models/download/status", downloads.statuses),
+    ("GET", "/api/v1/models/download/status/*", downloads.status),
+    ("POST", "/api/v1/chat", chat.chat),
 )
 """LM Studio's part of the route table."""

@@ -1,7 +1,7 @@
 """LM Studio's old API, which Zed speaks: models, completions and embeddings below ``/api/v0``.
 
-Leases the model and asks its server. What goes in is decided in ``lmstudio_request.py``, what comes out in
-``lmstudio_completion.py``. Failures are told by ``app.py``.
+Leases the model and asks its server. What goes in is decided in ``requested.py``, what comes out in
+``completion.py``. Failures are told by ``app.py``.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ from heisenberg.server.asgi import (
     while_connected,
 )
 from heisenberg.server.context import Context
-from heisenberg.server.dialects import lmstudio_models, lmstudio_request
-from heisenberg.server.dialects.lmstudio_completion import Ending, whole
-from heisenberg.server.dialects.lmstudio_errors import BadParameter
-from heisenberg.server.dialects.lmstudio_figures import Figures
-from heisenberg.server.dialects.lmstudio_models import Residents
+from heisenberg.server.dialects.lmstudio import described, requested
+from heisenberg.server.dialects.lmstudio.completion import Ending, whole
+from heisenberg.server.dialects.lmstudio.described import Residents
+from heisenberg.server.dialects.lmstudio.errors import BadParameter
+from heisenberg.server.dialects.lmstudio.figures import Figures
 from heisenberg.server.upstream import Refused, answering, drain, payloads, whole_answer
 from heisenberg.server.waiting import STREAM_TYPE, Waiting
 
@@ -53,16 +53,16 @@ class Asked:
 async def models(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """GET /api/v0/models."""
     residents = Residents(context.fleet.loaded())
-    found = lmstudio_models.for_text(context.fleet.catalog.all())
-    await send_json(send, {"object": "list", "data": [lmstudio_models.v0_entry(model, residents) for model in found]})
+    found = described.for_text(context.fleet.catalog.all())
+    await send_json(send, {"object": "list", "data": [described.v0_entry(model, residents) for model in found]})
 
 
 async def model(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """GET /api/v0/models/{id}; an id may hold slashes."""
     found = context.fleet.catalog.find(scope["path"].removeprefix(MODELS))
-    if found.kind not in lmstudio_models.TEXT:
+    if found.kind not in described.TEXT:
         raise BadParameter("model", f"{found.name} is no model of text", 404)
-    await send_json(send, lmstudio_models.v0_entry(found, Residents(context.fleet.loaded())))
+    await send_json(send, described.v0_entry(found, Residents(context.fleet.loaded())))
 
 
 async def chat(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,11 +78,11 @@ async def complete(context: Context, scope: Scope, receive: Receive, send: Send)
 async def embed(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """POST /api/v0/embeddings."""
     request = parse_object(await read_body(scope, receive, context.body_bytes))
-    found = context.fleet.catalog.find(lmstudio_request.model_name(request))
-    if found.kind not in lmstudio_models.TEXT:
+    found = context.fleet.catalog.find(requested.model_name(request))
+    if found.kind not in described.TEXT:
         raise BadParameter("model", f"{found.name} does not embed text")
     subject_of(scope).model = found.name
-    body, keep_s = lmstudio_request.embeddings(request), lmstudio_request.ttl_s(request)
+    body, keep_s = requested.embeddings(request), requested.ttl_s(request)
 
     async def work() -> None:
         async with context.fleet.lease(found, use="embed", keep_alive_s=keep_s) as lease:
@@ -94,7 +94,7 @@ async def embed(context: Context, scope: Scope, receive: Receive, send: Send) ->
 
 async def _complete(context: Context, scope: Scope, receive: Receive, send: Send, *, is_chat: bool) -> None:
     request = parse_object(await read_body(scope, receive, context.body_bytes))
-    found = context.fleet.catalog.find(lmstudio_request.model_name(request))
+    found = context.fleet.catalog.find(requested.model_name(request))
     if found.kind != "llm":
         raise BadParameter("model", f"{found.name} does not generate text")
     subject_of(scope).model = found.name
@@ -102,9 +102,9 @@ async def _complete(context: Context, scope: Scope, receive: Receive, send: Send
     asked = Asked(
         found,
         "/v1/chat/completions" if is_chat else "/v1/completions",
-        lmstudio_request.completion(request, found, is_chat=is_chat, allows_web=allows_web),
-        lmstudio_request.ttl_s(request),
-        lmstudio_request.wants_usage(request),
+        requested.completion(request, found, is_chat=is_chat, allows_web=allows_web),
+        requested.ttl_s(request),
+        requested.wants_usage(request),
     )
     answer = _stream if asked.body.get("stream") else _whole
     await while_connected(receive, answer(context, asked, subject_of(scope), send))
@@ -168,6 +168,6 @@ async def _say(out: bytes, ending: Ending, waiting: Waiting, send: Send) -> None
 
 def _extras(model: Model) -> dict[str, Any]:
     return {
-        "model_info": lmstudio_models.v0_info(model),
-        "runtime": lmstudio_models.v0_runtime(model, __version__),
+        "model_info": described.v0_info(model),
+        "runtime": described.v0_runtime(model, __version__),
     }

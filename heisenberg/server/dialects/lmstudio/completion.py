@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from heisenberg.server.asgi import as_json
-from heisenberg.server.dialects.lmstudio_figures import Figures
+from heisenberg.server.dialects.lmstudio.figures import Figures
 from heisenberg.server.sse import DONE, event
 from heisenberg.server.upstream import Refused, parsed
 

@@ -1,8 +1,8 @@
 """LM Studio's requests as bodies for a model's server.
 
 Pure translation: only keys that are named here get through, numbers stay in their range (they reach C++ code), and
-images come with the request, since nothing is fetched for a client. The way back is ``lmstudio_completion.py`` (v0) and
-``lmstudio_events.py`` (v1).
+images come with the request, since nothing is fetched for a client. The way back is ``completion.py`` (v0) and
+``events.py`` (v1).
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from heisenberg.runner.catalog.entry import Model
-from heisenberg.server.dialects.lmstudio_errors import BadParameter
+from heisenberg.server.dialects.lmstudio.errors import BadParameter
 from heisenberg.server.request_guard import refuse_remote_media
 
 Request = Mapping[str, Any]

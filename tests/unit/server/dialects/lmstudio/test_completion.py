@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heisenberg.server.dialects.lmstudio_completion import Ending, whole
-from heisenberg.server.dialects.lmstudio_figures import Figures
+from heisenberg.server.dialects.lmstudio.completion import Ending, whole
+from heisenberg.server.dialects.lmstudio.figures import Figures
 from heisenberg.server.sse import DONE, Payloads
 from heisenberg.server.upstream import Refused
 

@@ -2,14 +2,14 @@
 
 Pure: payloads in, events out, always in the order that clients rely on; a block (reasoning, message) is closed before
 the next one begins. The last event holds everything that was said, which is also the answer in one piece. Whoever
-has the connections is ``lmstudio_chat.py``.
+has the connections is ``chat.py``.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from heisenberg.server.dialects.lmstudio_figures import Figures
+from heisenberg.server.dialects.lmstudio.figures import Figures
 from heisenberg.server.sse import DONE, named_event
 from heisenberg.server.upstream import Refused, parsed
 

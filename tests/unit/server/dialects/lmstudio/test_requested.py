@@ -7,9 +7,9 @@ import pytest
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.gguf import GgufHeader
 from heisenberg.server.asgi import BadRequest
-from heisenberg.server.dialects.lmstudio_downloads import pulled_name
-from heisenberg.server.dialects.lmstudio_errors import BadParameter
-from heisenberg.server.dialects.lmstudio_request import chat, completion, embeddings, model_name, ttl_s
+from heisenberg.server.dialects.lmstudio.downloads import pulled_name
+from heisenberg.server.dialects.lmstudio.errors import BadParameter
+from heisenberg.server.dialects.lmstudio.requested import chat, completion, embeddings, model_name, ttl_s
 
 PLAIN = Model("plain", "llm", header=GgufHeader(), context_tokens=4096)
 ABLE = Model("able", "llm", header=GgufHeader(), capabilities=frozenset({"vision", "thinking"}))
