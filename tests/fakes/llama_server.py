@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from heisenberg.core.stages import ServiceLease
 
@@ -98,7 +99,7 @@ class FakeLlamaServer:
         yield self
 
     async def __aenter__(self) -> "FakeLlamaServer":
-        app = web.Application()
+        app = web.Application(middlewares=[_refuse_nonsense])
         app.router.add_post("/v1/{kind:completions|chat/completions}", self._answer)
         app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/tokenize", self._tokenize)
@@ -192,6 +193,16 @@ class FakeLlamaServer:
                 await response.write(f":{script.newline * 2}".encode())
             case str():
                 await _write(response, script, {"choices": [_choice(token, None, is_chat)]})
+
+
+@web.middleware
+async def _refuse_nonsense(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """As llama-server does, where something is missing or of the wrong type."""
+    try:
+        return await handler(request)
+    except (LookupError, TypeError, ValueError, AttributeError) as exc:
+        error = {"code": 400, "message": repr(exc), "type": "invalid_request_error"}
+        return web.json_response({"error": error}, status=400)
 
 
 def _said(text: str) -> dict[str, Any]:
