@@ -65,7 +65,9 @@ async def _hand_back(response: aiohttp.ClientResponse, lease: ModelLease, block:
             await send({"type": "http.response.body", "body": block, "more_body": True})
             last, block = block, await read()
     except (aiohttp.ClientError, OSError) as exc:
-        raise BadRequest(f"{lease.model.name}: its server broke off ({exc or type(exc).__name__}).", 502) from exc
+        raise BadRequest(
+            f"{lease.model.name}: its server broke off in the middle of the answer. Ask again.", 502
+        ) from exc
     await send({"type": "http.response.body", "body": b""})
     return _tokens(last)
 

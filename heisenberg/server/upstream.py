@@ -94,7 +94,7 @@ async def payloads(response: aiohttp.ClientResponse) -> AsyncGenerator[list[byte
     except LineTooLong as exc:
         raise Refused("the model's server sent a line without end") from exc
     except (aiohttp.ClientError, OSError) as exc:
-        raise Refused(f"the model's server broke off: {exc or type(exc).__name__}") from exc
+        raise Refused("the model's server broke off in the middle of its answer") from exc
 
 
 def parsed(payload: bytes) -> dict[str, Any]:

@@ -208,8 +208,13 @@ class Whisper:
 
     def _checked(self, language: str | None) -> str | None:
         if language is not None and language not in self._model.supported_languages:
-            raise ValueError(f"This model knows no language {language!r}")
+            raise ValueError(f"This model knows no language {language!r}; {self._instead()}")
         return language
+
+    def _instead(self) -> str:
+        if self.is_multilingual:
+            return "it is told one by a code such as fr, or none to find out."
+        return "it hears English only. Ask for a model without .en, such as whisper-base."
 
     def _known(self, language: str | None) -> str | None:
         return language if self.is_multilingual else "en"
