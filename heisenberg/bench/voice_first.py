@@ -74,7 +74,9 @@ async def measure(config: Config) -> Waits:
 
 
 def report(waits: Waits) -> str:
-    """The figures as a table, and whether the voice went first."""
+    """The figures as a table, and whether the voice went first; empty if nothing was measured."""
+    if not waits.first_token_s:
+        return ""
     rows = [
         ["alone: first token", *_both(waits.alone_s)],
         ["among them: first token", *_both(waits.first_token_s)],

@@ -82,13 +82,18 @@ def _proxy(args: argparse.Namespace, config: "Config") -> object:
     from dataclasses import asdict
 
     from heisenberg.bench import page, proxy, proxy_report, table, voice_first
+    from heisenberg.core.errors import HeisenbergError
     from heisenberg.serve import new_event_loop
 
     if args.litellm is None:
         _progress("LiteLLM's proxy is not measured; --litellm PROGRAM names it.")
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         costs = runner.run(proxy.measure(args.litellm))
-        waits = runner.run(voice_first.measure(config))
+        try:
+            waits = runner.run(voice_first.measure(config))
+        except HeisenbergError as exc:
+            _progress(f"How long the voice waits is not measured: {exc.message}")
+            waits = voice_first.Waits()
     _say(args, f"{proxy_report.report(costs)}\n\n{voice_first.report(waits)}\n")
     if args.write is not None:
         command = f"heisenberg bench proxy {'--litellm litellm ' if args.litellm else ''}--write {args.write}"

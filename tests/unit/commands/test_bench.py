@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from heisenberg.bench import latency, soak, soak_report
+from heisenberg.bench import latency, proxy, soak, soak_report, voice_first
 from heisenberg.bench.latency import Figures
+from heisenberg.bench.proxy import Cost
+from heisenberg.bench.voice_first import Waits
 from heisenberg.cli import main
+from heisenberg.core.errors import ModelNotFound
 from tests.unit.bench.latency_figures import figures
 
 
@@ -83,3 +86,48 @@ def test_no_time_is_a_usage_error(minutes: str, capsys: pytest.CaptureFixture[st
         main(["bench", "soak", "--minutes", minutes])
 
     assert f'"{minutes}" is not a number of minutes' in capsys.readouterr().err
+
+
+def test_the_servers_costs_go_to_the_page_without_a_picture(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    seen: list[Path | None] = []
+
+    async def costs(litellm: Path | None) -> list[Cost]:
+        seen.append(litellm)
+        return [Cost(name, [0.001], [0.001], 1.0, 1.0, memory_mb=90.0) for name in ("direct", "ours", "Ollama")]
+
+    async def waits(config: object) -> Waits:
+        return Waits([0.2], [0.2], [0.19], [0.02])
+
+    monkeypatch.setattr(proxy, "measure", costs)
+    monkeypatch.setattr(voice_first, "measure", waits)
+
+    assert 0 == main(["bench", "proxy", "--litellm", "lite", "--write", str(tmp_path), "--json"])
+    found = json.loads(capsys.readouterr().out)["proxy"]
+    page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+
+    assert [Path("lite")] == seen
+    assert ["direct", "ours", "Ollama"] == [way["name"] for way in found["ways"]]
+    assert [0.02] == found["voice"]["step_s"]
+    assert "heisenberg bench proxy --litellm litellm --write" in page
+    assert [tmp_path / "benchmarks.md"] == list(tmp_path.iterdir())
+
+
+def test_without_a_model_the_rest_is_measured_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def costs(litellm: Path | None) -> list[Cost]:
+        return [Cost(name, [0.001], [0.001], 1.0, 1.0, memory_mb=90.0) for name in ("direct", "ours", "Ollama")]
+
+    async def waits(config: object) -> Waits:
+        raise ModelNotFound("no such model")
+
+    monkeypatch.setattr(proxy, "measure", costs)
+    monkeypatch.setattr(voice_first, "measure", waits)
+
+    assert 0 == main(["bench", "proxy"])
+    said = capsys.readouterr()
+
+    assert "no such model" in said.err
+    assert "many streams" in said.out
