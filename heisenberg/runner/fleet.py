@@ -183,9 +183,8 @@ class Fleet:
     async def give_up(self, model: Model) -> None:
         """The assistant will not use it any more, since it does not start: end its process at once."""
         self._voices.discard(model.name)
-        if (lane := self._pool.existing(model.name)) is not None:
-            lane.keeper.restarts = False
-            await lane.keeper.stop()
+        if self._pool.existing(model.name) is not None:
+            await self._seats.give_up(model.name)
 
     def preload(self) -> None:
         """Begin to load the models that are to be there from the start, behind everybody else."""

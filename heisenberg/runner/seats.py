@@ -28,6 +28,7 @@ class Seats:
 
     def __init__(self, pool: Pool, limit: int) -> None:
         self._pool = pool
+        self._has_limit = limit > 0
         self._residency = Residency(limit)
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[float]] = {}
@@ -75,6 +76,15 @@ class Seats:
         await gone.wait()
         return True
 
+    async def give_up(self, name: str) -> None:
+        """End its process at once, whoever uses it; its seat is free when they have left."""
+        keeper = self._lane(name).keeper
+        keeper.restarts = False
+        await keeper.stop()
+        self._carry_out(self._residency.unload(name, self._now))
+        if (stop := self._stops.get(name)) is not None:
+            await asyncio.gather(stop, return_exceptions=True)
+
     async def close(self) -> None:
         """Stop what is under way, and tell those who wait. The processes themselves are ended by the pool."""
         self._is_closed = True
@@ -100,7 +110,7 @@ class Seats:
     def _leave(self, name: str, number: int, keep_s: float | None) -> None:
         self._carry_out(self._residency.leave(number, self._now, keep_s=keep_s))
         if (seat := self.taken.get(name)) is not None and seat.is_idle and self._is_gone(name):
-            self._gone(name)
+            self._carry_out(self._residency.unload(name, self._now))  # its keeper may be about to start another
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────
 
@@ -137,6 +147,8 @@ class Seats:
         try:
             await self._lane(name).keeper.ready()
         except HeisenbergError as exc:
+            if self._has_limit:  # what starts again by itself would have no seat
+                await self._lane(name).keeper.stop()
             effects = self._residency.failed(name, exc, self._now)
         except Exception as exc:  # a fault of ours must not keep those who wait
             log.exception("%s cannot be loaded", name)
