@@ -30,6 +30,7 @@ EPILOG = """\
 first steps:
   heisenberg demo                    hear and see the whole pipeline, offline
   heisenberg run                     talk to it: say "Hey Jarvis", then a question
+  heisenberg serve                   let other programs use its models
   heisenberg osc monitor             see what TouchDesigner would receive
   heisenberg doctor                  check this machine, with a remedy for each fault
 """
