@@ -21,13 +21,16 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from heisenberg.audio.devices import list_devices
-from heisenberg.core.config import Config
+from heisenberg.core.config import Config, WakewordConfig
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.runner import engines
 from heisenberg.runner.catalog.kits import KNOWN_MODELS, Kind
 from heisenberg.runner.catalog.store import Store
+from heisenberg.runner.connection import NOT_WYOMING
 from heisenberg.runner.ready import wyoming_is_ready
 from heisenberg.runner.supervisor.process import Address
+from heisenberg.wakeword.wyoming_link import offered_words
+from heisenberg.wakeword.wyoming_words import known_words
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +93,8 @@ def _python(config: Config) -> Iterator[Finding]:
 
 
 def _packages(config: Config) -> Iterator[Finding]:
-    wanted = ["pymicro_wakeword", "onnxruntime", "faster_whisper", "pythonosc"]
+    wanted = ["onnxruntime", "faster_whisper", "pythonosc"]
+    wanted += ["pymicro_wakeword"] if config.wakeword.engine == "microwakeword" else []
     wanted += ["piper"] if config.tts.engine == "piper" else []
     missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if missing:
@@ -146,6 +150,9 @@ def _audio_files(config: Config) -> Iterator[Finding]:
 
 
 def _wake_words(config: Config) -> Iterator[Finding]:
+    if config.wakeword.engine == "wyoming":
+        yield asyncio.run(_wake_word_service(config.wakeword))
+        return
     try:
         from heisenberg.wakeword import phrases
 
@@ -160,6 +167,21 @@ def _wake_words(config: Config) -> Iterator[Finding]:
         phrase.model.close()
     found = ", ".join(f"{phrase.name} (from {phrase.threshold:.2f})" for phrase in loaded)
     yield Finding("wake words", "ok", found)
+
+
+async def _wake_word_service(config: WakewordConfig) -> Finding:
+    name, url = "wake word service", config.url
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            offered = await offered_words(url)
+    except NOT_WYOMING:
+        remedy = 'Start the service, or set wakeword.url, as in "tcp://127.0.0.1:10400".'
+        return Finding(name, "failed", f"no Wyoming service answers at {url}", remedy)
+    known, names = known_words(config.words, offered), ", ".join(word.name for word in offered) or "none"
+    if unknown := ", ".join(word for word in config.words if word not in known):
+        status: Literal["warning", "failed"] = "warning" if known else "failed"
+        return Finding(name, status, f"{url} does not know {unknown}; it has {names}", "Correct wakeword.words.")
+    return Finding(name, "ok", f"{url} knows {', '.join(known)}")
 
 
 def _voice_activity(config: Config) -> Iterator[Finding]:

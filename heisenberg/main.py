@@ -27,7 +27,7 @@ from heisenberg.core.drops import Drops
 from heisenberg.core.errors import AudioError
 from heisenberg.core.events import LlmComplete, VisualUpdated
 from heisenberg.core.service_manager import ServiceManager
-from heisenberg.core.stages import Answer, AudioOutput, AudioSource, PlayedTap, Sink, VadEngine
+from heisenberg.core.stages import Answer, AudioOutput, AudioSource, PlayedTap, Sink, VadEngine, WakewordEngine
 from heisenberg.models import Runner
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.guard import BargeIn
@@ -50,7 +50,7 @@ from heisenberg.vad.endpoint import CommandEndpointer
 from heisenberg.vad.phrase_end import sounds_complete
 from heisenberg.vad.silero import SileroVad
 from heisenberg.vad.webrtc import WebrtcVad
-from heisenberg.wakeword.microwakeword import MicroWakeWordEngine
+from heisenberg.wakeword.wyoming import WyomingWakeWordEngine, refuse_unknown_words
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +119,10 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
         drops, service = Drops(), ServiceManager()
         played = _played(config, options)
         new_ears = functools.partial(_ears, config, options, meters, drops, played)
-        ears = None if options.input == "none" and options.source is None else new_ears()
-        if ears is not None:
+        ears = None
+        if options.input != "none" or options.source is not None:
+            await refuse_unknown_words(config.wakeword)
+            ears = new_ears()
             stack.callback(ears.source.close)
         recorder = _recorder(config, drops)
         output = options.sound_output or _output(config, options.output, meters, options.listens, played)
@@ -346,7 +348,7 @@ def _speakers(config: Config, meters: Meters, tap: PlayedTap | None) -> AudioOut
 
 def _ears(config: Config, options: RunOptions, meters: Meters, drops: Drops, played: PlayedSound | None) -> Ears:
     echo = _echo_canceller(played)
-    wakeword, endpointer = MicroWakeWordEngine(config.wakeword), CommandEndpointer(config.vad)
+    wakeword, endpointer = _wakeword(config, drops), CommandEndpointer(config.vad)
     vad: VadEngine = SileroVad() if config.vad.engine == "silero" else WebrtcVad()
     kept_s = config.vad.max_command_seconds + config.vad.no_speech_seconds + RING_MARGIN_S
     ring = SampleRing(int(kept_s * PIPELINE_RATE_HZ))
@@ -354,6 +356,14 @@ def _ears(config: Config, options: RunOptions, meters: Meters, drops: Drops, pla
     source = options.source or open_source(config, options, drops)
     barge_in = BargeIn[config.turn.barge_in.upper()]
     return Ears(source, wakeword, vad, endpointer, ring, background, meters, echo, barge_in)
+
+
+def _wakeword(config: Config, drops: Drops) -> WakewordEngine:
+    if config.wakeword.engine == "wyoming":
+        return WyomingWakeWordEngine(config.wakeword, drops)
+    from heisenberg.wakeword.microwakeword import MicroWakeWordEngine  # needs its library; a service does not
+
+    return MicroWakeWordEngine(config.wakeword)
 
 
 def bounds(config: Config) -> Bounds:

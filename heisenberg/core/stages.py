@@ -56,15 +56,17 @@ class Wake:
     """Which one."""
     score: float
     """Confidence, 0–1."""
+    late_seconds: float = 0.0
+    """So much sound was heard since the detection: the answer of a service comes after its sound."""
 
 
 class WakewordEngine(Protocol):
     """Is this the wake phrase? Owned by the audio thread."""
 
     def process(self, samples: Samples) -> Wake | None:
-        """Advance by 16 kHz samples; report a phrase at the chunk in which it ends.
+        """Advance by 16 kHz samples; report a phrase at the chunk in which it ends, or later and by how much.
 
-        The same utterance is reported once. Time is counted in samples.
+        The same utterance is reported once. Time is counted in samples. Never waits for anybody.
         """
 
     def reset(self) -> None:

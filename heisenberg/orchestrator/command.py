@@ -63,8 +63,9 @@ class Command:
         before: Sequence[float | None] | None = None,
         no_speech_s: float | None = None,
         after_s: float = 0.0,
+        heard: int = 0,
     ) -> None:
-        """The capture *number* begins now.
+        """The capture *number* begins now, or *heard* samples ago.
 
         Args:
             number: what its reports will bear.
@@ -72,10 +73,11 @@ class Command:
                 see ``cut.py``.
             no_speech_s: how long to wait for its beginning, in place of what is configured.
             after_s: what is heard in so many seconds from now does not count.
+            heard: so many samples of it are in the ring already; :meth:`follow` is to be called for them, too.
         """
         self._endpointer.reset(no_speech_s)
         self.number = number
-        self._listens_from = self._origin = self._ring.written + samples_in(after_s)
+        self._listens_from = self._origin = self._ring.written + samples_in(after_s) - heard
         self._fed_to = None
         self._before = before
         self._has_wake_phrase = False

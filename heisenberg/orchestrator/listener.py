@@ -53,6 +53,9 @@ log = logging.getLogger(__name__)
 WAKE_KEPT_S = 2.0
 """How much of what came before a detection is reported with it."""
 
+LATEST_CHUNKS = int(2.0 * PIPELINE_RATE_HZ / CHUNK_SAMPLES)
+"""A wake word that is reported later than two seconds after its detection counts as that late."""
+
 ECHO_TAIL_S = 0.3
 """A room goes on sounding for so long after a reply; nothing in it is the beginning of a follow-up."""
 
@@ -133,8 +136,8 @@ class Listener:
         self._is_lost = False
         self._rounds = 0
         self._is_waiting = False
-        self._probabilities: deque[float | None] = deque(maxlen=PAUSE_SEARCH_CHUNKS)
-        """Of speech in the last chunks before the detection; None where the VAD was not asked."""
+        self._probabilities: deque[float | None] = deque(maxlen=PAUSE_SEARCH_CHUNKS + LATEST_CHUNKS)
+        """Of speech in the last chunks; None where the VAD was not asked."""
 
     # ── from any thread ──────────────────────────────────────────────────────────────────────────
 
@@ -280,10 +283,20 @@ class Listener:
             self._wake(wake)
 
     def _wake(self, wake: Wake) -> None:
+        """The command begins at the detection, however late that is reported: what came since is followed now."""
         self._mode = Mode.COMMAND
-        self._command.begin(next(self._captures), before=self._probabilities)
-        at_s = self._ears.ring.written / PIPELINE_RATE_HZ
-        self._report(WakeHeard(wake.name, wake.score, at_s, self._command.number, self._last(WAKE_KEPT_S)))
+        ring, chunks = self._ears.ring, list(self._probabilities)
+        late = min(round(samples_in(wake.late_seconds) / CHUNK_SAMPLES), LATEST_CHUNKS, len(chunks))
+        before, since = chunks[: len(chunks) - late], chunks[len(chunks) - late :]
+        at = ring.written - late * CHUNK_SAMPLES
+        self._command.begin(next(self._captures), before=before[-PAUSE_SEARCH_CHUNKS:], heard=late * CHUNK_SAMPLES)
+        phrase = ring.read_range(at - samples_in(WAKE_KEPT_S), at)
+        self._report(WakeHeard(wake.name, wake.score, at / PIPELINE_RATE_HZ, self._command.number, phrase))
+        for start, probability in zip(itertools.count(at, CHUNK_SAMPLES), since, strict=False):
+            ended = self._command.follow(ring.read_range(start, start + CHUNK_SAMPLES), probability or 0.0)
+            if ended is not None:
+                self._end_command(ended)
+                return
 
     def _keep_guard(self, samples: Samples, probability: float, loudness: float) -> None:
         guard = self._guard

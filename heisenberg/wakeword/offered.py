@@ -11,21 +11,28 @@ from heisenberg.core.stages import WakewordEngine
 
 
 class OfferedPhrases:
-    """The configured phrases and those that come with microWakeWord. Its models are imported with the first client."""
+    """The configured phrases and those that come with microWakeWord. Its models are imported with the first client.
+
+    Words that a service elsewhere hears for the assistant (``wakeword.engine = "wyoming"``) are not among them.
+    """
 
     def __init__(self, config: WakewordConfig) -> None:
-        self._config = config
+        is_local = config.engine == "microwakeword"
+        self._config = config if is_local else config.model_copy(update={"words": [], "thresholds": {}})
 
     def names(self) -> list[str]:
         """Those that can be listened for, the configured ones first."""
         return list(self._words())
 
     def open(self, names: Sequence[str]) -> WakewordEngine:
-        """An engine for *names*; for the configured phrases if it knows none of them. Raises WakewordError."""
+        """An engine for *names*; if it knows none of them for the configured ones, or for all if there are none.
+
+        Raises WakewordError.
+        """
         from heisenberg.wakeword.microwakeword import MicroWakeWordEngine
 
         known = self._words()
-        words = [known[name] for name in names if name in known] or self._config.words
+        words = [known[name] for name in names if name in known] or self._config.words or list(known.values())
         return MicroWakeWordEngine(self._config.model_copy(update={"words": words}))
 
     def _words(self) -> dict[str, str]:

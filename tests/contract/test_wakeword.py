@@ -1,6 +1,6 @@
-"""What every wake-word engine must do: the fake and the real one.
+"""What every wake-word engine must do: the fake, the real one, and the real one behind our own Wyoming service.
 
-The fake's sound carries its meaning; the real engine hears synthesised speech, clean and in noise. Voices that the
+The fake's sound carries its meaning; the real engines hear synthesised speech, clean and in noise. Voices that the
 models do not know (espeak-ng's are too unlike people) are not used; which ones those are is written in
 docs/decisions/0001-wake-word-tail.md.
 """
@@ -17,6 +17,7 @@ from heisenberg.core.stages import Wake, WakewordEngine
 from heisenberg.wakeword.microwakeword import MicroWakeWordEngine
 from tests import speech
 from tests.fakes import stages as fakes
+from tests.fakes.wake_service import InStep
 
 VOICES = [
     *[("joe", speed) for speed in (0.8, 0.9, 1.0, 1.2, 1.4)],
@@ -65,6 +66,7 @@ class Case:
 CASES = {
     "fake": Case(fakes.FakeWakeword, fake_say, fake_noise, fake_mix),
     "microwakeword": Case(lambda: MicroWakeWordEngine(WakewordConfig())),
+    "wyoming": Case(InStep),
 }
 
 

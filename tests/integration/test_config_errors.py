@@ -127,6 +127,11 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
             'stt.engine is "wyoming", stt.url is "" by default.',
         ),
         (
+            '[wakeword]\nengine = "wyoming"',
+            "config.toml: wakeword.engine needs wakeword.url to be tcp://host:port or unix:///path: "
+            'wakeword.engine is "wyoming", wakeword.url is "" by default.',
+        ),
+        (
             '[tts]\nengine = "wyoming"\nurl = "tcp://studio"',
             "config.toml: tts.engine needs tts.url to be tcp://host:port or unix:///path: "
             'tts.engine is "wyoming", tts.url is "tcp://studio".',
@@ -162,7 +167,7 @@ def test_a_fault_in_the_file_is_one_line(fault: Fault, text: str, line: str) -> 
     assert ("config-invalid", 2, line) == (error.code, error.exit_status, error.message)
 
 
-@pytest.mark.parametrize("section", ["stt", "tts"])
+@pytest.mark.parametrize("section", ["wakeword", "stt", "tts"])
 @pytest.mark.parametrize(
     "url",
     ["http://host:10300", "host:10300", "tcp://:10300", "tcp://host:x", "tcp://host:99999", "tcp://[::1", "unix://"],
@@ -192,6 +197,7 @@ def test_a_password_in_a_bad_address_is_not_shown(fault: Fault) -> None:
         '[stt]\nengine = "wyoming"\nurl = "tcp://studio.local:10300"',
         '[tts]\nengine = "wyoming"\nurl = "unix:///run/piper.sock"',
         '[tts]\nengine = "wyoming"\nurl = "tcp://[::1]:10200"',
+        '[wakeword]\nengine = "wyoming"\nurl = "tcp://studio.local:10400"',
         '[llm]\nbackend = "openai"\nurl = "https://me:secret@host/v1"',
         '[llm]\nurl = "http://[::1]:8080"',
         '[osc]\ntargets = ["[::1]:1", "touch:65535"]',

@@ -19,6 +19,7 @@ from heisenberg.checkup import Finding
 from heisenberg.cli import main
 from heisenberg.core.config import Config
 from heisenberg.core.errors import AudioError, VadError
+from tests.fakes.wake_service import WakeService
 
 NOWHERE = "/nowhere/at/all"
 
@@ -306,6 +307,31 @@ async def test_a_wyoming_service_has_to_describe_itself(
     found = await find(f"{key} service", config(**{key: {"engine": "wyoming", "url": url}}))
 
     assert ("ok", f"{url} answers") == (found.status, found.found)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "seen"),
+    [
+        (["hey_jarvis"], "ok", "knows hey_jarvis"),
+        (["hey_jarvis", "computer"], "warning", "does not know computer; it has hey_jarvis_v0.1"),
+        (["computer"], "failed", "does not know computer; it has hey_jarvis_v0.1"),
+    ],
+)
+async def test_a_wake_word_service_has_to_know_the_words(words: list[str], status: str, seen: str) -> None:
+    async with WakeService("hey_jarvis_v0.1").serving() as url:
+        wakeword = {"engine": "wyoming", "url": url, "words": words}
+        found = await find("wake word service", config(wakeword=wakeword))
+
+    assert (status, f"{url} {seen}") == (found.status, found.found)
+    assert status == "ok" or "wakeword.words" in found.remedy
+
+
+async def test_a_wake_word_service_that_does_not_answer_is_reported() -> None:
+    url = f"tcp://127.0.0.1:{closed_port()}"
+    found = await find("wake word service", config(wakeword={"engine": "wyoming", "url": url}))
+
+    assert ("failed", f"no Wyoming service answers at {url}") == (found.status, found.found)
+    assert "wakeword.url" in found.remedy
 
 
 @pytest.mark.parametrize("key", ["stt", "tts"])

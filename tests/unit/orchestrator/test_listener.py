@@ -137,6 +137,72 @@ def test_a_command_in_the_same_breath_keeps_the_wake_phrase() -> None:
     assert EndReason.SILENCE is scene.command.reason
 
 
+class LateWakeword(FakeWakeword):
+    """Reports *late* chunks after the phrase, as a service on another machine does."""
+
+    def __init__(self, late: int) -> None:
+        super().__init__()
+        self._late = late
+        self._since: int | None = None
+
+    def process(self, samples: Samples) -> Wake | None:
+        if super().process(samples) is not None:
+            self._since = 0
+        elif self._since is not None:
+            self._since += 1
+        if self._since != self._late:
+            return None
+        self._since = None
+        return Wake("hey_jarvis", 1.0, self._late * CHUNK_S)
+
+
+@pytest.mark.parametrize("late", [1, 5, 20, 40])
+@pytest.mark.parametrize("pause_s", [0.0, 0.096, 0.64])
+@pytest.mark.parametrize("command_s", [0.32, 0.96])
+def test_a_late_report_changes_nothing_of_what_is_cut_out(late: int, pause_s: float, command_s: float) -> None:
+    """Up to 1.3 s; a short command is over by then."""
+    prompt, belated = (
+        Ear(spoken(pause_s=pause_s, command_s=command_s), wakeword=wakeword)
+        for wakeword in (FakeWakeword(), LateWakeword(late))
+    )
+    prompt.hear()
+    belated.hear()
+
+    assert meanings(prompt.command.samples) == meanings(belated.command.samples)
+    assert len(prompt.command.samples) == len(belated.command.samples)
+    assert prompt.command.has_wake_phrase is belated.command.has_wake_phrase
+    assert (prompt.command.reason, prompt.command.speech_seconds) == (
+        belated.command.reason,
+        belated.command.speech_seconds,
+    )
+    (soon,), (later,) = prompt.of(WakeHeard), belated.of(WakeHeard)
+    assert isinstance(soon, WakeHeard)
+    assert isinstance(later, WakeHeard)
+    assert soon.audio_at == later.audio_at
+    assert meanings(soon.samples) == meanings(later.samples)
+
+
+@pytest.mark.parametrize("late", [1, 5, 20])
+def test_a_command_is_fed_whole_after_a_late_report(late: int) -> None:
+    scene = Ear(spoken(), wakeword=LateWakeword(late))
+    scene.hear()
+
+    fed = np.concatenate([report.samples for report in scene.of(CommandHeard) if isinstance(report, CommandHeard)])
+    both = min(len(fed), len(scene.command.samples))
+    assert both > 0.96 * PIPELINE_RATE_HZ
+    assert np.array_equal(fed[:both], scene.command.samples[:both])
+
+
+def test_a_report_that_is_later_than_what_is_remembered_begins_there() -> None:
+    """Three seconds: the command is looked for in the last two."""
+    script = [*chunks(WAKE), *chunks(QUIET, 0.96), *chunks(SPEECH, 1.6), *chunks(QUIET, 2)]
+    scene = Ear(script, wakeword=LateWakeword(94))
+    scene.hear()
+
+    assert EndReason.SILENCE is scene.command.reason
+    assert SPEECH in meanings(scene.command.samples)
+
+
 def test_a_later_command_does_not_reach_over_the_wake_phrase() -> None:
     """Given a pause that is longer than a breath, the pre-roll holds quiet only."""
     scene = Ear(spoken(pause_s=0.64))
