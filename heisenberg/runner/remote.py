@@ -29,6 +29,7 @@ LONGEST_PAUSE_S = 300.0
 @dataclass(slots=True)
 class _Health:
     failures: int = 0
+    failed_at: float = float("-inf")
     last_until: float = 0.0
     """Asked last until then, in loop time."""
     reached_at: float = float("-inf")
@@ -58,9 +59,12 @@ class Remotes:
     def condemn(self, url: str, reason: str) -> None:
         """It failed: ask it last for a while."""
         health, now = self._of(url), asyncio.get_running_loop().time()
+        health.reached_at = float("-inf")
+        if now < health.failed_at + CONNECT_S:
+            return  # others were asking it as well
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**health.failures)
         health.failures = min(health.failures + 1, 16)
-        health.last_until, health.reached_at = now + pause_s, float("-inf")
+        health.failed_at, health.last_until = now, now + pause_s
         log.warning("%s: %s", url, reason)
 
     async def _is_reachable(self, url: str) -> bool:

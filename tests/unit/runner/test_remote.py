@@ -22,6 +22,7 @@ def _network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     async def connect(url: str) -> None:
         tried.append(url)
+        await asyncio.sleep(0)
         if url in down:
             raise ConnectionRefusedError(url)
 
@@ -71,6 +72,19 @@ async def test_the_pause_grows_with_each_failure_up_to_a_bound() -> None:
 
     assert [5, 10, 20, 40, 80, 160, 300, 300] == [round(pause) for pause in pauses[:8]]
     assert max(pauses) <= LONGEST_PAUSE_S + 1
+
+
+@in_virtual_time
+async def test_one_failure_that_many_notice_is_one_failure() -> None:
+    """Given a server that is away for a moment while eight requests are under way."""
+    remotes = Remotes()
+    down.add(A)
+    assert await asyncio.gather(*(remotes.choose("m", URLS) for _ in range(8))) == [B] * 8
+
+    down.clear()
+    await asyncio.sleep(FIRST_PAUSE_S)
+
+    assert await remotes.choose("m", URLS) == A
 
 
 @in_virtual_time
