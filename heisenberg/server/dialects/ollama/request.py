@@ -25,6 +25,11 @@ MOST_LOGPROBS = 20
 MOST_OPEN_CALLS = 128
 """Tool calls that an answer is looked for among."""
 
+CHATTED = ("system", "context", "images")
+"""What makes a chat of a request to generate."""
+TEMPLATES = frozenset({"chat-template", "chat-template-file"})
+"""llama-server options by which a model has a template in place of its file's."""
+
 # What llama-server can decode; the first bytes tell.
 _IMAGE_KINDS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"BM": "bmp"}
 
@@ -71,12 +76,15 @@ def chat(request: Request, model: Model) -> Asked:
 
 
 def generate(request: Request, model: Model) -> Asked:
-    """POST /api/generate: a chat of one message, unless ``raw`` or ``suffix`` say otherwise. Raises BadRequest."""
+    """POST /api/generate: a chat of one message, unless ``raw`` or ``suffix`` say otherwise. Raises BadRequest.
+
+    A model that was never taught to chat goes on with the prompt as it is.
+    """
     if _text(request, "template"):
         raise BadRequest("template is not supported: the model's own is used. For another, send raw prompts")
     if _text(request, "suffix"):
         return _infill(request, model)
-    if request.get("raw") is True:
+    if request.get("raw") is True or (_only_completes(model) and not any(map(request.get, CHATTED))):
         return _raw(request, model)
     messages = _conversation(request)
     said = {"role": "user", "content": _text(request, "prompt")}
@@ -84,6 +92,11 @@ def generate(request: Request, model: Model) -> Asked:
     body = {"messages": [*messages, pictured], **_common(request, model)}
     body |= {**_format(request), **_thinking(request, model)}
     return Asked("/v1/chat/completions", body, "generate", (*messages, said))
+
+
+def _only_completes(model: Model) -> bool:
+    """Without a template of its own llama-server would wrap the prompt in one that the model has never seen."""
+    return model.header is not None and not model.header.has_chat_template and not TEMPLATES & model.parameters.keys()
 
 
 def _conversation(request: Request) -> list[Message]:

@@ -134,6 +134,30 @@ def test_a_new_system_prompt_takes_the_place_of_the_old_one() -> None:
     assert ["New."] == [message["content"] for message in messages if message["role"] == "system"]
 
 
+def test_a_model_without_a_template_goes_on_with_the_prompt() -> None:
+    """A base model: llama-server would put ChatML around it, as for a chat."""
+    asked = generate({"model": "base", "prompt": "The capital of France is"}, READABLE)
+
+    assert "/v1/completions" == asked.path
+    assert "The capital of France is" == asked.body["prompt"]
+
+
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        (MODEL, {}),  # nothing is known of its file
+        (replace(MODEL, header=GgufHeader(has_chat_template=True)), {}),
+        (replace(READABLE, parameters={"chat-template": "chatml"}), {}),
+        (READABLE, {"system": "Be brief."}),
+        (READABLE, {"images": [PNG]}),
+    ],
+)
+def test_other_prompts_are_a_chat_of_one_message(model: Model, more: dict[str, Any]) -> None:
+    model = replace(model, capabilities=frozenset({"completion", "vision"}))
+
+    assert "/v1/chat/completions" == generate({"model": "tiny", "prompt": "Hi", **more}, model).path
+
+
 def test_raw_prompts_are_completions() -> None:
     asked = generate({"model": "tiny", "prompt": "<s>Hi", "raw": True, "format": {"type": "object"}}, MODEL)
 
