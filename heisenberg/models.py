@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 OPEN_FILES = 8
 """Recordings that are written down at once, in turns; others wait."""
 
+FIRST_LOOK_S = 5.0
+"""Longest wait at start for what the model files say of themselves; only large folders take longer, the first time."""
+
 STRETCH_S = 120.0
 """Longest wait for what is said in half a minute of a recording."""
 
@@ -80,7 +83,7 @@ class Runner:
         self.pool = Pool(config.runner, self._ledger, _log_worker)
         self.fleet = Fleet(
             config,
-            Catalog(config, self.store),
+            Catalog(config, self.store, assistants=assistants_models(config) if assists else ()),
             self.pool,
             self._sockets,
             serves=serves,
@@ -91,6 +94,7 @@ class Runner:
 
     async def __aenter__(self) -> "Runner":
         if self._serves:
+            await asyncio.to_thread(self.fleet.catalog.prepare, FIRST_LOOK_S)
             self.fleet.preload()
         return self
 

@@ -222,7 +222,7 @@ class Fleet:
         return ModelLease(model, lease.url, lease.api_key, model.name, slot, load_seconds, lease.condemn)
 
     def _lane(self, name: str, model: Model, use: Use) -> Lane:
-        is_assistants = model.name in self._assistants
+        is_assistants = not self._assistants.isdisjoint({model.name, *model.aliases})
         places = launch.places(model, use, self._config, serves=self._serves, is_assistants=is_assistants)
 
         def new_spec() -> ChildSpec:

@@ -110,6 +110,12 @@ def quantisation(file_type: object, main_weight_type: int | None, file_name: str
     return in_header if is_certain and (has_number or is_vaguer) else in_name
 
 
+def without_quantisation(name: str) -> str:
+    """*name* of a model or its file, without the name of its quantisation: ``Qwen3-4B`` from ``Qwen3-4B-Q4_K_M``."""
+    plain = _NAMED_TYPE.sub("", name).strip("-_. ")
+    return re.sub(r"([-_. ])[-_. ]+", r"\1", plain) or name
+
+
 def _in_header(file_type: object, main_weight_type: int | None) -> tuple[str, bool]:
     """The name in the header, and whether it can be relied upon."""
     if isinstance(file_type, int) and not isinstance(file_type, bool) and file_type >= 0:

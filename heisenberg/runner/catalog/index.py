@@ -1,81 +1,184 @@
 """The catalog: every model that clients may ask for, by name.
 
-From the models folder, the configuration (``models.catalog``) and the discovery folders. Names are looked up here,
-they are never made into paths. Nothing is loaded.
+From the configuration (``models.catalog``), the models folder, and the discovery folders (``scan.py`` looks at them).
+Names are looked up here, they are never made into paths. Nothing is loaded.
+
+Asking is cheap and may be done on the event loop: answers come from the last look at the folders. A new one is taken
+in a thread every few seconds while somebody asks, and at once where a model was put into a folder or taken out.
 """
 
 import difflib
-from collections.abc import Iterable
+import logging
+import os
+import threading
+import time
+from collections.abc import Collection
+from pathlib import Path
 
 from heisenberg.core.config import Config
-from heisenberg.core.errors import ModelNotFound
-from heisenberg.runner.catalog.entry import Capability, Model
-from heisenberg.runner.catalog.store import InstalledModel, Store
+from heisenberg.core.errors import ModelNotFound, ModelUnreadable
+from heisenberg.runner import llama_options
+from heisenberg.runner.catalog.described import Rules
+from heisenberg.runner.catalog.entry import Model
+from heisenberg.runner.catalog.gguf import GgufHeader
+from heisenberg.runner.catalog.headers import Headers
+from heisenberg.runner.catalog.listing import Listing
+from heisenberg.runner.catalog.scan import Scan
+from heisenberg.runner.catalog.store import Store
 
-_CAN: dict[str, frozenset[Capability]] = {
-    "llm": frozenset({"completion"}),
-    "stt": frozenset({"transcription"}),
-    "tts": frozenset({"speech"}),
-}
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 3.0
+"""How old an answer may be, if somebody asks again."""
+
+HURRIED_S = 0.25
+"""Longest time for reading headers while somebody waits; the rest is read in a thread."""
 
 
 class Catalog:
-    """The models of this machine.
+    """The models of this machine. May be asked from any thread.
 
     Args:
         config: names, paths, parameters and servers of models.
         store: the models folder.
+        headers: what GGUF files say of themselves; by default kept in the user's cache folder.
+        assistants: names of models in which the assistant has a place of its own.
+
+    Raises: ConfigError if a llama-server option is ours to set, or dangerous.
     """
 
-    def __init__(self, config: Config, store: Store) -> None:
-        self._config = config
-        self._store = store
+    def __init__(
+        self, config: Config, store: Store, headers: Headers | None = None, assistants: Collection[str] = ()
+    ) -> None:
+        llama_options.check(config)
+        self._scan = Scan(Rules(config, frozenset(assistants)), store)
+        self._headers = headers or Headers()
+        self._known: dict[Path, GgufHeader | None] = {}
+        self._listing: Listing | None = None
+        self._has_listing = threading.Event()
+        self._looking = threading.Lock()
+        self._looks: threading.Thread | None = None
+        self._looked_at_s = float("-inf")
+        self._roots: tuple[int, ...] = ()
 
     def all(self) -> list[Model]:
         """Every model, by name."""
-        found = {model.name: model for model in self._found()}
-        return [found[name] for name in sorted(found)]
+        return list(self._current().models)
 
     def find(self, name: str) -> Model:
         """The model called *name*: its name or an alias, with Ollama's ``:latest`` or without.
 
         Raises: ModelNotFound.
         """
+        listing = self._current()
         plain = name.removesuffix(":latest")
-        models = self.all()
-        for model in models:
-            if plain == model.name or plain in model.aliases:
-                return model
-        similar = difflib.get_close_matches(plain, [model.name for model in models], n=1)
+        model = listing.by_name.get(plain) or listing.by_name.get(name)
+        if model is not None:
+            return model
+        if why := listing.missing.get(plain):
+            raise ModelNotFound(f"model '{name}' cannot be used: {why}")
+        similar = difflib.get_close_matches(plain, list(listing.by_name), n=1)
         hint = f' Did you mean "{similar[0]}"?' if similar else " See GET /v1/models."
         raise ModelNotFound(f"model '{name}' not found.{hint}")
 
-    def _found(self) -> Iterable[Model]:
-        for installed in self._store.installed():
-            if installed.kind in _CAN:
-                yield self._local(installed)
-        for name, entry in self._config.models.catalog.items():
-            if entry.urls:
-                yield Model(
-                    name=name,
-                    kind=entry.kind,
-                    display_name=entry.display_name or name,
-                    aliases=tuple(entry.aliases),
-                    urls=tuple(entry.urls),
-                    remote_name=entry.remote_name or name,
-                    api_key=entry.api_key,
-                    capabilities=_CAN.get(entry.kind, frozenset()),
-                )
+    def refresh(self) -> None:
+        """Look at all folders now, and read every header. Takes long if there are many new ones: not on the event loop.
 
-    def _local(self, installed: InstalledModel) -> Model:
-        return Model(
-            name=installed.name,
-            kind=installed.kind if installed.kind != "turn" else "llm",
-            display_name=installed.name,
-            files=installed.files,
-            size_bytes=installed.size_bytes,
-            modified_s=installed.files[0].stat().st_mtime,
-            capabilities=_CAN[installed.kind],
-            context_tokens=self._config.llm.context_tokens if installed.kind == "llm" else 0,
-            ttl_s=self._config.runner.ttl_seconds,
-        )
+        Until the first look is over, others see the models without what their headers say.
+        """
+        with self._looking:
+            self._look(None)
+
+    def prepare(self, wait_s: float) -> None:
+        """Take a first look in a thread; returns when it is over, or after *wait_s*. Not for the event loop."""
+        self._look_in_a_thread()
+        if self._looks is not None:
+            self._looks.join(wait_s)
+
+    def _current(self) -> Listing:
+        if self._listing is None:
+            self._look_first()
+        elif self._stamps() != self._roots:
+            self._look_in_a_hurry()
+        elif time.monotonic() - self._looked_at_s > LOOK_AGAIN_S:
+            self._look_in_a_thread()
+        assert self._listing is not None, "the first look makes a listing"
+        return self._listing
+
+    def _look_first(self) -> None:
+        if self._looking.acquire(blocking=False):
+            try:
+                self._look(None)
+            finally:
+                self._looking.release()
+        else:
+            self._has_listing.wait()  # somebody looks already, and will soon know the names
+
+    def _look_in_a_hurry(self) -> None:
+        if not self._looking.acquire(blocking=False):
+            return  # somebody looks already
+        try:
+            self._look(HURRIED_S)
+        finally:
+            self._looking.release()
+
+    def _look_in_a_thread(self) -> None:
+        if self._looks is None or not self._looks.is_alive():
+            self._looks = threading.Thread(target=self._look_again, name="looking for models", daemon=True)
+            self._looks.start()
+
+    def _look_again(self) -> None:
+        try:
+            self.refresh()
+        except Exception:  # the last answer stays in force
+            log.exception("models cannot be looked for")
+            self._looked_at_s = time.monotonic()
+
+    def _look(self, budget_s: float | None) -> None:
+        """Make a new listing. With *budget_s*, headers that would take longer are left as they are known."""
+        roots, sight = self._stamps(), self._scan.look()
+        if self._listing is None:
+            self._listing = self._scan.listing(sight, self._known.get)
+            self._has_listing.set()
+        reader = _Reader(self._headers, self._known, budget_s)
+        self._listing = self._scan.listing(sight, reader.read)
+        self._known = reader.seen
+        self._roots = roots
+        self._looked_at_s = time.monotonic() if reader.has_read_all else float("-inf")
+
+    def _stamps(self) -> tuple[int, ...]:
+        """Changes when something is put into one of the folders, or taken out; not for changes further below."""
+        return tuple(_modified_ns(root) for root in self._scan.roots)
+
+
+class _Reader:
+    """Reads headers, for so long and no longer."""
+
+    def __init__(self, headers: Headers, known: dict[Path, GgufHeader | None], budget_s: float | None) -> None:
+        self._headers = headers
+        self._known = known
+        self._until_s = float("inf") if budget_s is None else time.monotonic() + budget_s
+        self.seen: dict[Path, GgufHeader | None] = {}
+        self._bad: set[Path] = set()
+        self.has_read_all = True
+
+    def read(self, path: Path) -> GgufHeader | None:
+        """The header at *path*; the last one known, or None, if there is no time left. Raises ModelUnreadable."""
+        if path not in self.seen:
+            if time.monotonic() < self._until_s:
+                self.seen[path] = self._headers.of(path)
+                if self.seen[path] is None:
+                    self._bad.add(path)
+            else:
+                self.has_read_all = False
+                self.seen[path] = self._known.get(path)
+        if path in self._bad:
+            raise ModelUnreadable(f"{path} cannot be read as a model.")
+        return self.seen[path]
+
+
+def _modified_ns(folder: Path) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - half the cost of Path.stat, and asked at every request
+    except OSError:
+        return 0

@@ -90,6 +90,10 @@ class Store:
             )
         return model
 
+    def at(self, text: str) -> InstalledModel | None:
+        """The model at the path *text*; None if it is no path, or if there is none."""
+        return _at_path(text)
+
     def named(self, name: str) -> InstalledModel:
         """The installed model called *name*; never a path. Raises ModelNotFound."""
         if (model := self._installed().get(name)) is None:
@@ -193,8 +197,8 @@ def _folder_model(folder: Path, known: KnownModel | None = None) -> InstalledMod
 def _file_model(path: Path) -> InstalledModel | None:
     """A single file that is a model, or the first file of one that is split."""
     neighbours = [path.name, f"{path.name}.json"] if path.suffix == ".onnx" else [path.name]
-    if path.suffix == ".gguf":
-        stem = shapes.gguf_stem(path.name)
+    stem = shapes.gguf_stem(path.name)
+    if path.suffix == ".gguf" and stem != path.stem:
         neighbours = [other.name for other in path.parent.glob("*.gguf") if shapes.gguf_stem(other.name) == stem]
     recognised = shapes.recognise(name for name in neighbours if (path.parent / name).is_file())
     if recognised is None or recognised[1][0] != path.name:
