@@ -6,6 +6,12 @@ from typing import Any
 
 from heisenberg.server.routes import Route
 
+_TITLES = {
+    "openai": "As OpenAI has them (base URL: this address and /v1)",
+    "lmstudio": "As LM Studio has them (its REST API)",
+    "ollama": "As Ollama has them",
+}
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Heisenberg's server</title>
@@ -37,7 +43,7 @@ def docs_page(schema: Mapping[str, Any], dialects: Iterable[Route]) -> str:
     by_name: dict[str, list[tuple[str, str, str]]] = {}
     for route in dialects:
         by_name.setdefault(route.dialect, []).append((route.method, route.path, ""))
-    tables += [_table(f"As {name} has them", rows) for name, rows in by_name.items()]
+    tables += [_table(_TITLES.get(name, f"As {name} has them"), rows) for name, rows in by_name.items()]
     return _PAGE.format(tables="\n".join(tables))
 
 

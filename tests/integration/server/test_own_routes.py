@@ -126,6 +126,7 @@ async def test_the_page_of_documentation_needs_no_network(server: Served, http: 
         page = await answer.text()
 
     assert "/v1/models" in page
+    assert all(f"As {name} has them" in page for name in ("OpenAI", "LM Studio", "Ollama"))
     assert "http" not in page.replace("</html>", "")
 
 
