@@ -331,3 +331,22 @@ async def test_a_client_that_leaves_stops_the_model(
         asking.cancel()
 
         await upstream.cancelled.wait()
+
+
+@pytest.mark.parametrize("path", ["chat", "embed"])
+async def test_where_one_server_is_lost_another_answers_at_once(
+    upstream: FakeLlamaServer, tmp_path: Path, path: str
+) -> None:
+    """Given two servers with the model, of which the first one ends just after it was found to be well."""
+    upstream.enqueue("Good")
+    asked = {"model": "both", "messages": HELLO, "stream": False, "input": "a"}
+    async with FakeLlamaServer() as first:
+        first.enqueue("Good")
+        both = {"folder": str(tmp_path), "catalog": {"both": {"urls": [first.url, upstream.url]}}}
+        async with served({}, tmp_path, models=both) as server:
+            before, _ = await post(server, f"/api/{path}", asked)
+            await first.__aexit__()
+            after, _ = await post(server, f"/api/{path}", asked)
+
+    assert (200, 200) == (before, after)
+    assert (1, 1) == (len(first.requests), len(upstream.requests))

@@ -27,7 +27,7 @@ from heisenberg.server.context import Context
 from heisenberg.server.dialects.ollama.described import shortened
 from heisenberg.server.dialects.ollama.options import keep_alive_s
 from heisenberg.server.dialects.ollama.request import Request, model_name
-from heisenberg.server.dialects.ollama.upstream import Refused, answer_of
+from heisenberg.server.dialects.ollama.upstream import Refused, answer_of, twice
 
 TEXTS_AT_ONCE = 32
 MOST_TEXTS = 10_000
@@ -58,7 +58,7 @@ async def embed(context: Context, scope: Scope, receive: Receive, send: Send) ->
         }
         await send_json(send, found)
 
-    await while_connected(receive, work())
+    await while_connected(receive, twice(work))
 
 
 async def embeddings(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +73,7 @@ async def embeddings(context: Context, scope: Scope, receive: Receive, send: Sen
         vectors, _, _ = await _embedded(context, model, request, [prompt] if prompt else [])
         await send_json(send, {"embedding": vectors[0] if vectors else []})
 
-    await while_connected(receive, work())
+    await while_connected(receive, twice(work))
 
 
 def _able(context: Context, scope: Scope, request: Request) -> Model:

@@ -32,7 +32,7 @@ from heisenberg.server.dialects.ollama import request as translated
 from heisenberg.server.dialects.ollama.options import keep_alive_s
 from heisenberg.server.dialects.ollama.request import Asked, Request, is_streamed, model_name
 from heisenberg.server.dialects.ollama.stream import Shape, Translator, as_line, fold, message_of, now
-from heisenberg.server.dialects.ollama.upstream import Refused
+from heisenberg.server.dialects.ollama.upstream import Refused, twice
 from heisenberg.server.dialects.ollama.upstream import asked as asked_of
 
 LINES: Header = (b"content-type", b"application/x-ndjson")
@@ -94,7 +94,7 @@ async def _converse(
             finally:  # the client may be gone with the last line in its hands
                 subject_of(scope).tokens = translator.tokens
 
-    await while_connected(receive, work())
+    await while_connected(receive, twice(work))
 
 
 def _translator(name: str, asked: Asked, lease: ModelLease, began_s: float) -> Translator:

@@ -4,9 +4,9 @@ What is asked is decided elsewhere in the dialect; here is only the HTTP of it.
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -18,6 +18,7 @@ from heisenberg.server.dialects.ollama.stream import reason_of
 
 LONGEST_ERROR_BYTES = 64_000
 
+T = TypeVar("T")
 
 PASSED_ON = frozenset({400, 404, 413, 422, 429, 501, 503})
 """What a model's server may answer to our clients; others, 401 for one, are between it and us."""
@@ -37,6 +38,18 @@ class Refused(BadRequest):
         self.body = body
 
 
+class Unanswered(UpstreamError):
+    """The model's server could not be reached, or said nothing: a fresh one, or another, may be asked."""
+
+
+async def twice(attempt: Callable[[], Awaitable[T]]) -> T:
+    """*attempt*, which takes a lease; once more if the server that it got gives no answer. Raises what that raises."""
+    try:
+        return await attempt()
+    except Unanswered:
+        return await attempt()
+
+
 @asynccontextmanager
 async def asked(
     context: Context, lease: ModelLease, path: str, body: Mapping[str, Any]
@@ -44,7 +57,7 @@ async def asked(
     """POST *body*; the answer, whose status is 200.
 
     Leaving the block before the answer has ended closes the connection, so that the model stops at once.
-    Raises: Refused, UpstreamError if it cannot be reached.
+    Raises: Refused; Unanswered if it cannot be reached.
     """
     found = {**body, "model": lease.remote_name or lease.model.name}
     if lease.slot is not None:
@@ -58,7 +71,7 @@ async def asked(
     except (aiohttp.ClientError, OSError) as exc:
         reason = f"its server does not answer ({exc or type(exc).__name__})"
         lease.condemn(reason)
-        raise UpstreamError(f"{lease.model.name}: {reason}.") from exc
+        raise Unanswered(f"{lease.model.name}: {reason}.") from exc
     try:
         if response.status != 200:
             raw = await response.content.read(LONGEST_ERROR_BYTES)
