@@ -60,7 +60,7 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear "$venv"
 fi
 
-echo "Installing Heisenberg and its Python packages into $venv (about 250 MB to download the first time)"
+echo "Installing Heisenberg and its Python packages into $venv (about 260 MB to download the first time)"
 verbosity=-qq
 [ -t 1 ] && verbosity=--progress-bar=on
 "$venv/bin/python" -m pip install $verbosity --disable-pip-version-check -c constraints.txt -e '.[dev]'
