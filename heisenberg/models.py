@@ -81,14 +81,9 @@ class Runner:
         self._sockets = self._ledger.new_sockets_folder()
         self.store = Store(config.models.folder)
         self.pool = Pool(config.runner, self._ledger, _log_worker)
-        self.fleet = Fleet(
-            config,
-            Catalog(config, self.store, assistants=assistants_models(config) if assists else ()),
-            self.pool,
-            self._sockets,
-            serves=serves,
-            assistants=assistants_models(config) if assists else (),
-        )
+        assistants = {self._installed_name(name) for name in assistants_models(config)} if assists else set()
+        catalog = Catalog(config, self.store, assistants=assistants)
+        self.fleet = Fleet(config, catalog, self.pool, self._sockets, serves=serves, assistants=assistants)
         self._warned: set[str] = set()
         self._open_files = asyncio.Semaphore(OPEN_FILES)
 
@@ -252,11 +247,20 @@ class Runner:
     def _model(self, name: str, installed: InstalledModel) -> Model:
         """*installed* as clients know it, so that they share its process; by *name* where there are no clients."""
         if self._serves:
-            for model in self.fleet.catalog.all():
-                if model.kind == installed.kind and model.files and model.files[0] == installed.files[0]:
+            same = [model for model in self.fleet.catalog.all() if model.files[:1] == installed.files[:1]]
+            same.sort(key=lambda model: installed.name not in (model.name, *model.aliases))
+            for model in same:
+                if model.kind == installed.kind:
                     return model
         files = (installed.path,) if installed.kind == "stt" else installed.files
         return Model(name, installed.kind if installed.kind != "turn" else "llm", files=files)
+
+    def _installed_name(self, name: str) -> str:
+        """*name* as the models folder has it; the configuration may also tell a repository, or a path."""
+        try:
+            return self.store.find(name).name
+        except ModelNotFound:
+            return name
 
     def _leasing(self, model: Model, priority: Priority) -> LeaseService:
         return functools.partial(self.fleet.lease, model, priority)

@@ -66,7 +66,7 @@ def local(
         modified_s=facts[0].st_mtime,
         publisher=found.publisher,
         capabilities=_capabilities(kind, header, parameters, sees=projector is not None, supports_tools=supports_tools),
-        context_tokens=_context_tokens(name, kind, header, parameters, rules),
+        context_tokens=_context_tokens({name, found.name}, kind, header, parameters, rules),
         runtime=entry.runtime if entry else "",
         supports_tools=supports_tools,
         parameters=parameters,
@@ -137,12 +137,12 @@ def _capabilities(
 
 
 def _context_tokens(
-    name: str, kind: ModelKind, header: GgufHeader | None, parameters: Mapping[str, Parameter], rules: Rules
+    names: set[str], kind: ModelKind, header: GgufHeader | None, parameters: Mapping[str, Parameter], rules: Rules
 ) -> int:
     if not _is_gguf(kind):
         return 0
     places = 1
     if kind == "llm":
-        places = llama_options.parallel(parameters, rules.config.runner.parallel) + (name in rules.assistants)
+        places = llama_options.parallel(parameters, rules.config.runner.parallel) + bool(names & rules.assistants)
     trained = header.context_length if header else 0
     return llama_options.request_tokens(parameters, rules.config.llm.context_tokens, trained, places)

@@ -51,6 +51,16 @@ async def test_the_assistant_and_clients_use_one_process_for_the_same_model(conf
             await runner.fleet.unload(model)
 
 
+async def test_the_assistant_has_its_place_whatever_clients_call_its_model(config: Config) -> None:
+    """Given a catalog in which the model has another name, and a second entry for the same file."""
+    models = config.models.model_dump() | {"catalog": {"work": {"path": "talk"}, "chat": {"path": "talk"}}}
+    named = Config.model_validate(config.model_dump() | {"models": models})
+    async with Runner(named, serves=True) as runner:
+        async with runner.fleet.lease(runner.fleet.catalog.find("work")) as client, runner._llama()() as voice:
+            assert ("work", voice.url) == (client.model.name, client.url)
+            assert (0, 1) == (voice.slot, client.slot)  # type: ignore[attr-defined]
+
+
 async def test_a_server_without_an_assistant_keeps_nothing(config: Config) -> None:
     async with Runner(config, serves=True, assists=False) as runner:
         model = runner.fleet.catalog.find("talk")
