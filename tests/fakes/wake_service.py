@@ -20,6 +20,7 @@ from heisenberg.runner.catalog.index import Catalog
 from heisenberg.runner.catalog.store import Store
 from heisenberg.server.audio.engines import NoSpeech
 from heisenberg.server.wyoming.listening import wyoming_serving
+from heisenberg.server.wyoming.waking import WakeWords
 from heisenberg.wakeword.offered import OfferedPhrases
 from heisenberg.wakeword.wyoming import WyomingWakeWordEngine
 from tests.fakes.stages import WAKE
@@ -165,6 +166,35 @@ class _Counted:
         return wake
 
 
+class OwnService:
+    """What ``heisenberg serve --wyoming`` offers for wake words, in a thread."""
+
+    def __init__(self, words: WakeWords) -> None:
+        self._words = words
+        self._loop = asyncio.new_event_loop()
+        self._is_over = asyncio.Event()
+        urls: queue.Queue[str] = queue.Queue()
+        self._thread = threading.Thread(target=self._run, args=(urls,), name="wake service")
+        self._thread.start()
+        self.url = urls.get(timeout=PATIENCE_S)
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._is_over.set)
+            self._thread.join(PATIENCE_S)
+
+    def _run(self, urls: queue.Queue[str]) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(urls))
+
+    async def _serve(self, urls: queue.Queue[str]) -> None:
+        folder = Path("/nonexistent")
+        config = server_config(folder, {}, {"server": {"wyoming_ports": [0, 0, 0]}})
+        async with wyoming_serving(config, Catalog(config, Store(folder)), NoSpeech(), self._words) as addresses:
+            urls.put(addresses[2])
+            await self._is_over.wait()
+
+
 class InStep:
     """The Wyoming engine with our own service behind it. Sound goes no faster than the service hears it.
 
@@ -173,13 +203,8 @@ class InStep:
 
     def __init__(self) -> None:
         self._words = _CountedWords()
-        self._url: queue.Queue[str] = queue.Queue()
-        self._loop = asyncio.new_event_loop()
-        self._is_over = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="wake service")
-        self._thread.start()
-        config = WakewordConfig(engine="wyoming", url=self._url.get(timeout=PATIENCE_S))
-        self._engine = WyomingWakeWordEngine(config)
+        self._service = OwnService(self._words)
+        self._engine = WyomingWakeWordEngine(WakewordConfig(engine="wyoming", url=self._service.url))
         self._resets = self._sent = self._told = 0
         self._connect()
 
@@ -209,9 +234,7 @@ class InStep:
 
     def close(self) -> None:
         self._engine.close()
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._is_over.set)
-            self._thread.join(PATIENCE_S)
+        self._service.close()
 
     def _connect(self) -> None:
         """What is heard before there is a connection is lost; so it is made first."""
@@ -220,14 +243,3 @@ class InStep:
             while not words.changed.wait_for(lambda: words.heard, 0.02):
                 self._engine.process(np.zeros(512, dtype=np.int16))
         self.reset()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        folder = Path("/nonexistent")
-        config = server_config(folder, {}, {"server": {"wyoming_ports": [0, 0, 0]}})
-        async with wyoming_serving(config, Catalog(config, Store(folder)), NoSpeech(), self._words) as addresses:
-            self._url.put(addresses[2])
-            await self._is_over.wait()

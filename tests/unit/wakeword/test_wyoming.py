@@ -194,9 +194,9 @@ async def test_a_service_that_is_missing_is_said_once_and_used_when_it_comes(
                 await connected(engine, service)
                 hear(engine, WAKE)
                 wake = await reported(engine)
+                missing, back = said(caplog)
 
     assert "hey_jarvis" == wake.name
-    missing, back = said(caplog)
     assert f"tcp://127.0.0.1:{port}" in missing
     assert "tried again" in missing
     assert "is back" in back
