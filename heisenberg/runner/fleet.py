@@ -213,7 +213,9 @@ class Fleet:
         if priority is Priority.VOICE:
             self._voices.add(name)
             lane.keeper.restarts = True
-        terms = Terms(name, model.group, model.is_pinned or name in self._voices, model.ttl_s)
+        is_second = name != model.name  # which is neither a rival of the first, nor pinned with it
+        is_pinned = (model.is_pinned and not is_second) or name in self._voices
+        terms = Terms(name, "" if is_second else model.group, is_pinned, model.ttl_s)
         load_seconds = await stack.enter_async_context(self._seats.seat(terms, priority, keep_s))
         lease = await stack.enter_async_context(lane.lease(priority))
         if load_seconds:

@@ -165,6 +165,15 @@ async def test_a_language_model_that_embeds_has_a_second_process_which_counts() 
         assert await here.fleet.unload(model)
 
 
+async def test_a_models_second_process_is_no_rival_of_the_first() -> None:
+    """Given a model that is pinned, and whose group allows no other."""
+    async with machine() as here:
+        model = here.model("a", group="large", is_pinned=True)
+        async with here.fleet.lease(model) as chat, here.fleet.lease(model, use="embed", keep_alive_s=0) as embeds:
+            assert chat.url != embeds.url
+        await until(lambda: here.states == {"a": "loaded"})
+
+
 async def test_who_waits_too_long_is_told_so() -> None:
     async with machine({"max_loaded": 1, "wait_seconds": 1}) as here:
         a, b = here.model("a"), here.model("b")
