@@ -1,4 +1,4 @@
-"""``heisenberg models``: what is installed, what can be had, fetching it and being rid of it.
+"""``heisenberg models``: what there is, what can be had, fetching it and being rid of it.
 
 Importing this file is cheap, since every start of the program does; the functions import what they need.
 """
@@ -8,28 +8,35 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from heisenberg.core.config import Config
     from heisenberg.runner.catalog.progress import Progress
-    from heisenberg.runner.catalog.store import InstalledModel, Store
+    from heisenberg.runner.catalog.store import Store
 
-ROLES = {"llm": "language model", "stt": "speech to text", "tts": "voice", "turn": "turn detector"}
+ROLES = {
+    "llm": "language model",
+    "embedding": "embedding",
+    "stt": "speech to text",
+    "tts": "voice",
+    "turn": "turn detector",
+}
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the command."""
     parser = subparsers.add_parser(
-        "models", help="list, fetch and remove models", description="List, fetch and remove models."
+        "models", help="list, fetch and remove models", description="List, fetch, find, import and remove models."
     )
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION", required=True)
 
-    listed = actions.add_parser("list", help="what is installed, and what can be pulled by name")
+    listed = actions.add_parser("list", help="what can be used, and what can be pulled by name")
     listed.add_argument("--json", action="store_true", help="print a JSON list")
     listed.set_defaults(run=lambda args, config: models_list(config, as_json=args.json))
 
-    show = actions.add_parser("show", help="one model: licence, provenance, files")
+    show = actions.add_parser("show", help="one model: what it can do, licence, provenance, files")
     show.add_argument("name", metavar="NAME")
     show.add_argument("--json", action="store_true", help="print a JSON object")
     show.set_defaults(run=lambda args, config: models_show(args.name, config, as_json=args.json))
@@ -44,39 +51,71 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     pull.add_argument("--verify", action="store_true", help="check every byte of what is there already")
     pull.set_defaults(run=lambda args, config: models_pull(args.names, config, force=args.force, verify=args.verify))
 
+    discover = actions.add_parser(
+        "discover",
+        help="what would be found in a folder",
+        description="List what would be found in a folder if runner.discovery had it.",
+    )
+    discover.add_argument("folder", metavar="DIR", type=Path)
+    discover.add_argument("--json", action="store_true", help="print a JSON list")
+    discover.set_defaults(run=lambda args, config: models_discover(args.folder, config, as_json=args.json))
+
+    imports = actions.add_parser(
+        "import",
+        help="turn a llama-runner config.json into TOML",
+        description="Turn a llama-runner config.json into a configuration of Heisenberg; what it has no word for is "
+        "named on standard error.",
+    )
+    imports.add_argument("file", metavar="FILE", type=Path)
+    imports.add_argument("--output", metavar="FILE", type=Path, help="write to a file, not to standard output")
+    imports.add_argument("--force", action="store_true", help="replace the file if it exists")
+    imports.set_defaults(run=lambda args, config: models_import(args.file, args.output, force=args.force))
+
     remove = actions.add_parser("rm", help="delete models")
     remove.add_argument("names", nargs="+", metavar="NAME")
     remove.set_defaults(run=lambda args, config: models_rm(args.names, config))
 
 
 def models_list(config: "Config", *, as_json: bool = False) -> int:
-    """Print the installed models, then those that can be pulled by name."""
-    rows = _rows(_store(config))
-    if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
-    else:
-        _print_table(rows)
+    """Print the models that can be used, then those that can be pulled by name."""
+    from heisenberg.commands.models_rows import listed
+    from heisenberg.runner.catalog.kits import KITS
+
+    rows = listed(config, _store(config))
+    _print_rows(rows, as_json=as_json)
+    for kit, names in KITS.items() if not as_json else ():
+        print(f"\nKit {kit}: {', '.join(names)}. Fetch it with: heisenberg models pull {kit}", file=sys.stderr)
     return 0
 
 
 def models_show(name: str, config: "Config", *, as_json: bool = False) -> int:
     """Print everything about the model *name*. Raises ModelNotFound."""
-    from heisenberg.runner.catalog.kits import KNOWN_MODELS
+    from heisenberg.commands.models_rows import shown
 
-    store = _store(config)
-    rows = {str(row["name"]): row for row in _rows(store)}
-    facts = dict(rows[name]) if name in rows else _installed_row(store.find(name))
-    if known := KNOWN_MODELS.get(name):
-        facts |= {"licence": known.licence, "provenance": known.provenance}
-        facts["files"] = [{"name": f.name, "bytes": f.size_bytes, "sha256": f.sha256} for f in known.files]
-    elif facts["status"] == "installed":
-        files = store.find(name).files
-        facts["files"] = [{"name": f.name, "bytes": f.stat().st_size, "sha256": ""} for f in files]
+    facts = shown(name, config, _store(config))
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         _print_facts(facts)
     return 0
+
+
+def models_discover(folder: Path, config: "Config", *, as_json: bool = False) -> int:
+    """Print what discovery finds in *folder*. Raises ModelNotFound if it is no folder."""
+    from heisenberg.commands.models_rows import discovered
+
+    rows = discovered(folder, config)
+    _print_rows(rows, as_json=as_json)
+    if not rows:
+        print(f"heisenberg: there is no model in {folder}.", file=sys.stderr)
+    return 0
+
+
+def models_import(source: Path, output: Path | None, *, force: bool = False) -> int:
+    """Print or write the llama-runner configuration *source* as one of ours. Raises ConfigError."""
+    from heisenberg.commands.models_import import import_configuration
+
+    return import_configuration(source, output, force=force)
 
 
 def models_pull(names: Sequence[str], config: "Config", *, force: bool = False, verify: bool = False) -> int:
@@ -137,44 +176,21 @@ def _store(config: "Config") -> "Store":
     return Store(config.models.folder)
 
 
-def _rows(store: "Store") -> list[dict[str, Any]]:
-    """One row a model: installed ones first, then the known ones that are not."""
-    from heisenberg.runner.catalog.kits import KNOWN_MODELS
-
-    rows = [_installed_row(model) for model in store.installed()]
-    there = {row["name"] for row in rows}
-    incomplete = store.incomplete()
-    for known in KNOWN_MODELS.values():
-        if known.name not in there:
-            status = f"incomplete: {incomplete[known.name]}" if known.name in incomplete else "not installed"
-            rows.append(
-                {"name": known.name, "kind": known.kind, "status": status, "bytes": known.size_bytes}
-                | {"what": known.what, "path": None}
-            )
-    return rows
-
-
-def _installed_row(model: "InstalledModel") -> dict[str, Any]:
-    from heisenberg.runner.catalog.kits import KNOWN_MODELS
-
-    what = KNOWN_MODELS[model.name].what if model.name in KNOWN_MODELS else model.origin or "placed by hand"
-    row = {"name": model.name, "kind": model.kind, "status": "installed", "bytes": model.size_bytes}
-    return row | {"what": what, "path": str(model.path)}
-
-
-def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    from heisenberg.runner.catalog.kits import KITS
-
-    cells = [("NAME", "FOR", "SIZE", "STATUS", "WHAT")]
-    cells += [(r["name"], ROLES[r["kind"]], megabytes(r["bytes"]), r["status"], r["what"]) for r in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(4)]
+def _print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    cells = [("NAME", "FOR", "SIZE", "STATUS", "CONTEXT", "WHAT")]
+    cells += [
+        (r["name"], ROLES[r["kind"]], megabytes(r["bytes"]), r["status"], str(r["context_tokens"] or ""), r["what"])
+        for r in rows
+    ]
+    widths = [max(len(row[column]) for row in cells) for column in range(5)]
     # One line a model: on a narrow terminal the description is cut, `models show` has all of it.
     screen = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for row in cells:
-        line = "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
+        line = "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]])
         print(line[:screen])
-    for kit, names in KITS.items():
-        print(f"\nKit {kit}: {', '.join(names)}. Fetch it with: heisenberg models pull {kit}", file=sys.stderr)
 
 
 def _print_facts(facts: Mapping[str, Any]) -> None:
@@ -184,6 +200,11 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
         ("status", facts["status"]),
         ("path", facts["path"]),
         ("size", megabytes(facts["bytes"])),
+        ("quantised", facts["quantisation"]),
+        ("context", _context(facts)),
+        ("can", ", ".join(facts["capabilities"])),
+        ("aliases", ", ".join(facts["aliases"])),
+        ("runtime", facts.get("runtime")),
         ("licence", facts.get("licence")),
         ("provenance", facts.get("provenance")),
     ):
@@ -191,6 +212,13 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
             print(f"  {label:<11}{value}")
     for file in facts.get("files", ()):
         print(f"  {'file':<11}{file['name']} ({megabytes(file['bytes'])})")
+
+
+def _context(facts: Mapping[str, Any]) -> str:
+    offered, trained = facts["context_tokens"], facts.get("trained_tokens")
+    if not offered:
+        return ""
+    return f"{offered} tokens for each request" + (f", trained for {trained}" if trained else "")
 
 
 def _shown_progress() -> Any:

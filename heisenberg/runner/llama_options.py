@@ -121,6 +121,11 @@ def long_name(name: str) -> str:
     return LONG_NAMES.get(name, name)
 
 
+def is_unsafe(name: str) -> bool:
+    """Whether the option with the long name *name* is refused unless ``runner.allow_unsafe_args`` is set."""
+    return name in UNSAFE or FETCHING_PRESET.fullmatch(name) is not None
+
+
 def check(config: Config) -> None:
     """Refuse options that are ours to set, and dangerous ones. Raises ConfigError, which names the key."""
     runner, is_unsafe_allowed = config.runner, config.runner.allow_unsafe_args
@@ -216,7 +221,7 @@ def _check_words(where: str, words: Iterable[str], is_unsafe_allowed: bool) -> N
 def _check_one(where: str, name: str, is_unsafe_allowed: bool) -> None:
     if why := OURS.get(name):
         raise ConfigError(f"{where} has {name}: {why}. Take it out.")
-    if not is_unsafe_allowed and (name in UNSAFE or FETCHING_PRESET.fullmatch(name)):
+    if not is_unsafe_allowed and is_unsafe(name):
         raise ConfigError(
             f"{where} has {name}, which can write files, open folders to clients, fetch from the network or run "
             "programs. Take it out, or set runner.allow_unsafe_args = true."
