@@ -42,7 +42,7 @@ from heisenberg.server.own import own_app
 from heisenberg.server.ready import Preloads
 from heisenberg.server.routes import Route, Routes
 from heisenberg.server.security import Policy
-from heisenberg.server.shapes import error_body, stream_end, unexpected_body
+from heisenberg.server.shapes import error_body, stream_end, unexpected_body, without_folders
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,9 @@ ROUTES = (
     Route("GET", "/v1/audio/voices", speeches.list_voices, "openai"),
     Route("GET", "/v1/audio/models", speeches.list_models, "openai"),
 )
+
+OUR_FIRST_PARTS = frozenset(path.split("/")[1] for path in (*(route.path for route in ROUTES), *OWN_PATHS))
+"""Of paths, as ``v1``."""
 
 LONGEST_URL = 8000
 """Bytes of a path and its query."""
@@ -188,7 +191,7 @@ async def _refuse(exchange: Exchange, message: str, status: int, headers: Sequen
 
 async def _fail(exchange: Exchange, message: str, status: int, *, is_patient: bool = True) -> None:
     """Say it in the dialect of the path: as the whole answer, or as the end of what has begun."""
-    path = exchange.scope["path"]
+    path, message = exchange.scope["path"], without_folders(message, OUR_FIRST_PARTS)
     if not exchange.has_begun:
         if is_patient:
             await exchange.discard_body()

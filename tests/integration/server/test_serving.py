@@ -4,7 +4,9 @@ import asyncio
 import json
 import logging
 import socket
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import psutil
@@ -17,6 +19,7 @@ from heisenberg.server.asgi import JSON_HEADER, STREAM_HEADERS, Receive, Scope, 
 from heisenberg.server.context import Context
 from heisenberg.server.routes import Route
 from heisenberg.server.sockets import open_ports
+from tests.fakes.gguf_writer import write_gguf
 from tests.fakes.llama_server import STALL, FakeLlamaServer
 from tests.integration.server.wire import ask, head
 from tests.served import served
@@ -159,6 +162,22 @@ async def test_an_answer_that_breaks_is_seen_to_be_broken(broken: str, http: aio
     async with http.get(f"{broken}/v1/json") as answer:
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.read()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its server is a shell script")
+async def test_a_model_that_does_not_start_tells_strangers_no_folders(
+    http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    write_gguf(tmp_path / "talk.gguf", {"general.architecture": "llama"})
+    program = tmp_path / "llama-server"
+    program.write_text("#!/bin/sh\necho cannot open $0; exit 1\n")
+    program.chmod(0o755)
+    said = {"model": "talk", "messages": [{"role": "user", "content": "hello"}]}
+    async with served({}, tmp_path, llm={"server_path": str(program)}) as server:
+        async with http.post(f"{server.url}/api/chat", json=said) as answer:
+            error = (await answer.json())["error"]
+
+    assert error == 'talk did not start: it exited with code 1. Last line: "cannot open llama-server"'
 
 
 # ── the end ──
