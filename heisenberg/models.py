@@ -16,7 +16,7 @@ from heisenberg.core.config import Config, TtsConfig
 from heisenberg.core.errors import ModelNotFound
 from heisenberg.core.stages import LeaseService, ServiceLease, Voice
 from heisenberg.llm.brain import SchemaBrain
-from heisenberg.runner import engines
+from heisenberg.runner import engines, llama_options
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
 from heisenberg.runner.catalog.store import InstalledModel, Store
@@ -253,7 +253,9 @@ class Runner:
                 if model.kind == installed.kind:
                     return model
         files = (installed.path,) if installed.kind == "stt" else installed.files
-        return Model(name, installed.kind if installed.kind != "turn" else "llm", files=files)
+        kind = installed.kind if installed.kind != "turn" else "llm"
+        options = llama_options.merged(self._config.runner.defaults, {}) if kind == "llm" else {}
+        return Model(name, kind, files=files, parameters=options)
 
     def _installed_name(self, name: str) -> str:
         """*name* as the models folder has it; the configuration may also tell a repository, or a path."""

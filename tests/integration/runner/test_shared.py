@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from heisenberg.core.config import Config
+from heisenberg.core.config import CatalogConfig, Config
 from heisenberg.core.errors import UpstreamError
 from heisenberg.models import Runner, assistants_models
 from heisenberg.runner.lanes import Priority
@@ -59,6 +59,26 @@ async def test_the_assistant_has_its_place_whatever_clients_call_its_model(confi
         async with runner.fleet.lease(runner.fleet.catalog.find("work")) as client, runner._llama()() as voice:
             assert ("work", voice.url) == (client.model.name, client.url)
             assert (0, 1) == (voice.slot, client.slot)  # type: ignore[attr-defined]
+
+
+async def test_the_assistants_model_may_have_an_entry_of_its_own(config: Config) -> None:
+    """Then it runs with the entry's options, under the entry's name, and the assistant has its place all the same."""
+    entry = {"path": "talk", "parameters": {"ctx-size": 9000}}
+    named = config.models.model_copy(update={"catalog": {"mine": CatalogConfig.model_validate(entry)}})
+    async with Runner(config.model_copy(update={"models": named}), serves=True) as runner:
+        model = runner.fleet.catalog.find("talk")
+        assert ("mine", 3000) == (model.name, model.context_tokens)
+        async with runner._llama()() as voice, runner.fleet.lease(model) as client:
+            assert voice.url == client.url
+            assert (0, 1) == (voice.slot, client.slot)  # type: ignore[attr-defined]
+
+
+def test_options_for_every_model_are_for_the_assistants_too(config: Config) -> None:
+    told = config.runner.model_copy(update={"defaults": {"mlock": True}})
+    runner = Runner(config.model_copy(update={"runner": told}))
+    model = runner._model("talk", runner.store.find("talk"))
+
+    assert {"mlock": True} == model.parameters
 
 
 async def test_a_server_without_an_assistant_keeps_nothing(config: Config) -> None:
