@@ -16,6 +16,9 @@ ENGLISH_NAMES = {
 
 CODES = {name: code for code, name in ENGLISH_NAMES.items()}
 
+ENGLISH_ONLY = ".en"
+"""How the names of Whisper models end that know no other language."""
+
 WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "my", "km", "yue"})
 """Languages whose sentences follow each other without a space."""
 

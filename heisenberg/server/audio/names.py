@@ -4,6 +4,8 @@ OpenAI's own names stand for what is configured, so that programs work that know
 """
 
 from heisenberg.core.errors import ModelNotFound
+from heisenberg.core.languages import ENGLISH_ONLY
+from heisenberg.core.recordings import Wanted
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.server.asgi import BadRequest
 from heisenberg.server.context import Context
@@ -17,11 +19,18 @@ VOICES = (
 """OpenAI's voices; each is the configured one here."""
 
 
-def transcriber_named(context: Context, name: str) -> Model | None:
-    """The model that writes down, None for the configured one. Raises ModelNotFound, BadRequest."""
+def transcriber_named(context: Context, name: str, wanted: Wanted) -> Model | None:
+    """The model that writes down, None for the configured one. Raises ModelNotFound, BadRequest.
+
+    OpenAI's own knows a hundred languages. Where the configured one knows English only, its name stands for the
+    smallest one that is installed and knows more, unless English is what is spoken.
+    """
     if name == context.config.stt.model:
         return None
-    return _named(context, name, "stt", TRANSCRIBERS)
+    model = _named(context, name, "stt", TRANSCRIBERS)
+    if model is None and (wanted.language, wanted.task) != ("en", "transcribe"):
+        return _of_many_languages(context)
+    return model
 
 
 def speaker_named(context: Context, name: str, voice: str) -> Model | None:
@@ -46,6 +55,16 @@ def voices(context: Context) -> list[str]:
     """Names of the voices: the configured one, the other installed ones, then OpenAI's."""
     installed = [model.name for model in context.fleet.catalog.all() if model.kind == "tts" and not model.is_remote]
     return list(dict.fromkeys([context.config.tts.voice, *installed, *VOICES[:-1]]))
+
+
+def _of_many_languages(context: Context) -> Model | None:
+    """None if that is the configured one, or if there is none."""
+    stt = context.config.stt
+    if stt.engine != "whisper" or not stt.model.endswith(ENGLISH_ONLY):
+        return None
+    installed = [model for model in context.fleet.catalog.all() if model.kind == "stt" and not model.is_remote]
+    able = [model for model in installed if not model.name.endswith(ENGLISH_ONLY)]
+    return min(able, key=lambda model: model.size_bytes, default=None)
 
 
 def _named(context: Context, name: str, kind: str, standing: tuple[str, ...]) -> Model | None:

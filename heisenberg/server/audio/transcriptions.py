@@ -44,7 +44,7 @@ async def _answer(context: Context, scope: Scope, receive: Receive, send: Send, 
     most_bytes = int(context.config.server.max_upload_megabytes * 1_000_000)
     async with uploaded(scope, receive, most_bytes) as form:
         asked = read(form, task)
-        model = transcriber_named(context, asked.model)
+        model = transcriber_named(context, asked.model, asked.wanted)
         subject_of(scope).model = model.name if model else context.config.stt.model
         transcriber = context.speech.transcriber(model)
         assert form.file is not None

@@ -8,7 +8,7 @@ from wyoming.info import AsrModel, AsrProgram, Attribution, Info
 
 from heisenberg.core.audio import PIPELINE_RATE_HZ
 from heisenberg.core.config import SttConfig
-from heisenberg.core.languages import ENGLISH_NAMES, code_of
+from heisenberg.core.languages import ENGLISH_NAMES, ENGLISH_ONLY, code_of
 from heisenberg.runner.lanes import Priority
 from heisenberg.server.audio.engines import SpeechEngines
 from heisenberg.server.wyoming.protocol import Answers, Unusable
@@ -22,8 +22,9 @@ BY = Attribution(name="Heisenberg", url="")
 class Hearing:
     """One client's commands, one after the other."""
 
-    def __init__(self, engines: SpeechEngines, answers: Answers) -> None:
+    def __init__(self, engines: SpeechEngines, config: SttConfig, answers: Answers) -> None:
         self._engines = engines
+        self._config = config
         self._answers = answers
         self._language: str | None = None
         self._pcm = bytearray()
@@ -33,6 +34,8 @@ class Hearing:
         """``transcribe``, ``audio-start``, ``audio-chunk``…, ``audio-stop``. Raises HeisenbergError."""
         if Transcribe.is_type(event.type):
             language = code_of(Transcribe.from_event(event).language or "")
+            if language not in ("", *_languages(self._config)):
+                raise Unusable(f"{self._config.model} does not know the language '{language}'. See stt.model.")
             self._language = language or None
         elif AudioStart.is_type(event.type):
             self._pcm.clear()
@@ -71,16 +74,13 @@ def convert(converter: AudioChunkConverter, event: Event) -> bytes:
 
 def described(config: SttConfig) -> Info:
     """What there is to hear with."""
-    languages = sorted(ENGLISH_NAMES)
-    if config.engine == "whisper" and config.model.endswith(".en"):
-        languages = ["en"]
     model = AsrModel(
         name=config.model,
         attribution=BY,
         installed=True,
         description=config.model,
         version=None,
-        languages=languages,
+        languages=_languages(config),
     )
     return Info(
         asr=[
@@ -94,3 +94,10 @@ def described(config: SttConfig) -> Info:
             )
         ]
     )
+
+
+def _languages(config: SttConfig) -> list[str]:
+    """Codes of what can be understood."""
+    if config.engine == "whisper" and config.model.endswith(ENGLISH_ONLY):
+        return ["en"]
+    return sorted(ENGLISH_NAMES)

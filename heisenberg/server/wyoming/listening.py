@@ -61,7 +61,7 @@ async def wyoming_serving(
 ) -> AsyncIterator[list[str]]:
     """Serve while the block runs; yields where: speech to text, text to speech, wake words. Raises PortInUse."""
     services = (
-        Service(lambda: hearing.described(config.stt), lambda answers: hearing.Hearing(engines, answers)),
+        Service(lambda: hearing.described(config.stt), lambda answers: hearing.Hearing(engines, config.stt, answers)),
         Service(
             lambda: speaking.described(config, catalog), lambda answers: speaking.Speaking(engines, catalog, answers)
         ),
