@@ -18,6 +18,7 @@ from pathlib import Path
 from heisenberg.core.config import Config
 from heisenberg.core.errors import ModelNotFound, ModelUnreadable
 from heisenberg.runner import llama_options
+from heisenberg.runner.catalog.copies import Copies
 from heisenberg.runner.catalog.described import Rules
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.gguf import GgufHeader
@@ -33,6 +34,12 @@ LOOK_AGAIN_S = 3.0
 
 HURRIED_S = 0.25
 """Longest time for reading headers while somebody waits; the rest is read in a thread."""
+
+FIRST_LOOK_CHECK_S = 0.02
+"""How often those who have nothing to go by look whether another thread's first look has names already."""
+
+LONG_WALK_S = 0.05
+"""Where going through the folders took longer than this, nobody waits for it to be done again."""
 
 
 class Catalog:
@@ -51,28 +58,32 @@ class Catalog:
         self, config: Config, store: Store, headers: Headers | None = None, assistants: Collection[str] = ()
     ) -> None:
         llama_options.check(config)
+        self.copies = Copies(store.folder)
+        """Second names that clients gave to models."""
         self._scan = Scan(Rules(config, frozenset(assistants)), store)
         self._headers = headers or Headers()
         self._known: dict[Path, GgufHeader | None] = {}
         self._listing: Listing | None = None
-        self._has_listing = threading.Event()
         self._looking = threading.Lock()
         self._looks: threading.Thread | None = None
         self._looked_at_s = float("-inf")
         self._roots: tuple[int, ...] = ()
+        self._walk_s = 0.0
 
     def all(self) -> list[Model]:
         """Every model, by name."""
         return list(self._current().models)
 
     def find(self, name: str) -> Model:
-        """The model called *name*: its name or an alias, with Ollama's ``:latest`` or without.
+        """The model called *name*: its name, an alias or a copy, with Ollama's ``:latest`` or without.
 
         Raises: ModelNotFound.
         """
         listing = self._current()
         plain = name.removesuffix(":latest")
         model = listing.by_name.get(plain) or listing.by_name.get(name)
+        if model is None and (original := self.copies.all().get(plain)):
+            model = listing.by_name.get(original)
         if model is not None:
             return model
         if why := listing.missing.get(plain):
@@ -98,21 +109,27 @@ class Catalog:
     def _current(self) -> Listing:
         if self._listing is None:
             self._look_first()
-        elif self._stamps() != self._roots:
+            return self._known_listing()
+        has_changed = self._stamps() != self._roots
+        if has_changed and self._walk_s < LONG_WALK_S:
             self._look_in_a_hurry()
-        elif time.monotonic() - self._looked_at_s > LOOK_AGAIN_S:
+        elif has_changed or time.monotonic() - self._looked_at_s > LOOK_AGAIN_S:
             self._look_in_a_thread()
+        return self._known_listing()
+
+    def _known_listing(self) -> Listing:
         assert self._listing is not None, "the first look makes a listing"
         return self._listing
 
     def _look_first(self) -> None:
-        if self._looking.acquire(blocking=False):
-            try:
-                self._look(None)
-            finally:
-                self._looking.release()
-        else:
-            self._has_listing.wait()  # somebody looks already, and will soon know the names
+        """Wait for a first listing; if another thread makes it, only until that knows the names."""
+        while self._listing is None:
+            if self._looking.acquire(timeout=FIRST_LOOK_CHECK_S):
+                try:
+                    if self._listing is None:
+                        self._look(None)
+                finally:
+                    self._looking.release()
 
     def _look_in_a_hurry(self) -> None:
         if not self._looking.acquire(blocking=False):
@@ -136,10 +153,11 @@ class Catalog:
 
     def _look(self, budget_s: float | None) -> None:
         """Make a new listing. With *budget_s*, headers that would take longer are left as they are known."""
-        roots, sight = self._stamps(), self._scan.look()
+        began_s, roots = time.monotonic(), self._stamps()
+        sight = self._scan.look()
+        self._walk_s = time.monotonic() - began_s
         if self._listing is None:
             self._listing = self._scan.listing(sight, self._known.get)
-            self._has_listing.set()
         reader = _Reader(self._headers, self._known, budget_s)
         self._listing = self._scan.listing(sight, reader.read)
         self._known = reader.seen

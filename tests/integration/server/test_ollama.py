@@ -52,6 +52,24 @@ async def post(server: Served, path: str, body: object, method: str = "POST") ->
             return response.status, await response.json()
 
 
+# ── models ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_copy_is_a_second_name(client: ollama.AsyncClient, upstream: FakeLlamaServer) -> None:
+    """It is listed and answers; deleting it leaves the model."""
+    upstream.enqueue("Yes.")
+
+    await client.copy("tiny", "mine:7b")
+    listed = [model.model for model in (await client.list()).models]
+    answer = await client.chat("mine:7b", HELLO)
+    await client.delete("mine:7b")
+    left = [model.model for model in (await client.list()).models]
+
+    assert ["tiny:latest", "mine:7b"] == listed
+    assert ("mine:7b", "Yes.") == (answer.model, answer.message.content)
+    assert ["tiny:latest"] == left
+
+
 # ── chat ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -244,7 +262,10 @@ async def test_an_unknown_model_is_named(client: ollama.AsyncClient) -> None:
         ("DELETE", "/api/delete", {"model": "tiny"}, 400),
         ("GET", "/api/chat", "", 405),
         ("POST", "/api/create", {"model": "x", "from": "tiny"}, 501),
-        ("POST", "/api/copy", {"source": "tiny", "destination": "x"}, 501),
+        ("POST", "/api/copy", {"source": "tiny"}, 400),
+        ("POST", "/api/copy", {"source": "tiny", "destination": "tiny"}, 400),
+        ("POST", "/api/copy", {"source": "tiny", "destination": "../x"}, 400),
+        ("POST", "/api/copy", {"source": "huge", "destination": "x"}, 404),
         ("POST", "/api/push", {"model": "tiny"}, 501),
         ("POST", "/api/blobs/sha256:00", "GGUF", 501),
         ("GET", "/api/unheard-of", "", 404),

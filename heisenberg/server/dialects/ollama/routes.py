@@ -6,8 +6,13 @@ are told by ``app.py``.
 """
 
 import asyncio
+import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
+from heisenberg.core.errors import ModelNotFound
+from heisenberg.runner.catalog.index import Catalog
 from heisenberg.runner.catalog.store import Store
 from heisenberg.server.asgi import (
     BadRequest,
@@ -37,8 +42,11 @@ async def version(context: Context, scope: Scope, receive: Receive, send: Send) 
 
 async def tags(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """GET /api/tags: the models that there are."""
-    models = described.for_text(context.fleet.catalog.all())
-    await send_json(send, {"models": [described.tag(model) for model in models]})
+    catalog = context.fleet.catalog
+    models = {model.name: model for model in described.for_text(catalog.all())}
+    copies = [(name, models[of]) for name, of in catalog.copies.all().items() if of in models and name not in models]
+    listed = [*models.values(), *(replace(model, name=name) for name, model in copies)]
+    await send_json(send, {"models": [described.tag(model) for model in listed]})
 
 
 async def running(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,10 +63,40 @@ async def show(context: Context, scope: Scope, receive: Receive, send: Send) -> 
     await send_json(send, described.shown(model, is_verbose=request.get("verbose") is True))
 
 
-async def delete(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
-    """DELETE /api/delete, for the models folder only: what else there is was put where it is by the user."""
+async def copy(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /api/copy: a second name for a model. Weights are not copied."""
     request = parse_object(await read_body(scope, receive, context.body_bytes))
-    model = context.fleet.catalog.find(model_name(request))
+    source, destination = (_text(request, key) for key in ("source", "destination"))
+    catalog = context.fleet.catalog
+    model = catalog.find(source)
+    name = destination.removesuffix(":latest")
+    if name not in catalog.copies.all() and _is_taken(catalog, name):
+        raise BadRequest(f"model '{destination}' exists already")
+    await asyncio.to_thread(catalog.copies.add, name, model.name)
+    await send_bytes(send, b"", 200, [])
+
+
+def _text(request: dict[str, Any], key: str) -> str:
+    if not isinstance(value := request.get(key), str) or not value:
+        raise BadRequest(f"{key} is required")
+    return value
+
+
+def _is_taken(catalog: Catalog, name: str) -> bool:
+    with contextlib.suppress(ModelNotFound):
+        return bool(catalog.find(name))
+    return False
+
+
+async def delete(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """DELETE /api/delete, for copies and the models folder: what else there is was put where it is by the user."""
+    request = parse_object(await read_body(scope, receive, context.body_bytes))
+    copies, name = context.fleet.catalog.copies, model_name(request).removesuffix(":latest")
+    if name in copies.all():
+        await asyncio.to_thread(copies.remove, name)
+        await send_bytes(send, b"", 200, [])
+        return
+    model = context.fleet.catalog.find(name)
     subject_of(scope).model = model.name
     store = Store(context.config.models.folder)
     if all(installed.name != model.name for installed in await asyncio.to_thread(store.installed)):
@@ -75,7 +113,6 @@ def _unsupported(what: str) -> Handler:
     return refuse
 
 
-COPY = "copying is not supported; give a model another name in the configuration: aliases of models.catalog"
 CREATE = "creating models is not supported; put a GGUF file into the models folder, or pull one"
 PUSH = "pushing models is not supported"
 
@@ -90,7 +127,7 @@ ROUTES = (
     Route("POST", "/api/embeddings", embed.embeddings, "ollama"),
     Route("POST", "/api/pull", pull.answer, "ollama"),
     Route("DELETE", "/api/delete", delete, "ollama"),
-    Route("POST", "/api/copy", _unsupported(COPY), "ollama"),
+    Route("POST", "/api/copy", copy, "ollama"),
     Route("POST", "/api/create", _unsupported(CREATE), "ollama"),
     Route("POST", "/api/push", _unsupported(PUSH), "ollama"),
     Route("GET", "/api/blobs/*", _unsupported(CREATE), "ollama"),
