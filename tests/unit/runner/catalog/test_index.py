@@ -252,6 +252,24 @@ def test_what_changes_further_below_is_seen_a_little_later(disk: Disk, monkeypat
     assert ["a"] == names(catalog)
 
 
+def test_nobody_waits_for_folders_that_take_long(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then what was added is seen a little later, although its folder has changed."""
+    monkeypatch.setattr(index, "LONG_WALK_S", -1.0)
+    catalog = disk.catalog()
+    assert [] == names(catalog)
+
+    look, may_look = catalog._scan.look, threading.Event()
+    monkeypatch.setattr(catalog._scan, "look", lambda: look() if may_look.wait(10) else None)
+    write_gguf(disk.more / "a.gguf", LLAMA)
+    os.utime(disk.more, ns=(1, 1))
+    assert [] == names(catalog)
+
+    may_look.set()
+    assert catalog._looks is not None
+    catalog._looks.join(10)
+    assert ["a"] == names(catalog)
+
+
 def test_nobody_waits_for_headers_that_take_long(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     """While headers are read for the first time, others see the models by their names."""
 
