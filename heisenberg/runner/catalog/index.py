@@ -18,6 +18,7 @@ from pathlib import Path
 from heisenberg.core.config import Config
 from heisenberg.core.errors import ModelNotFound, ModelUnreadable
 from heisenberg.runner import llama_options
+from heisenberg.runner.catalog.copies import Copies
 from heisenberg.runner.catalog.described import Rules
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.gguf import GgufHeader
@@ -57,6 +58,8 @@ class Catalog:
         self, config: Config, store: Store, headers: Headers | None = None, assistants: Collection[str] = ()
     ) -> None:
         llama_options.check(config)
+        self.copies = Copies(store.folder)
+        """Second names that clients gave to models."""
         self._scan = Scan(Rules(config, frozenset(assistants)), store)
         self._headers = headers or Headers()
         self._known: dict[Path, GgufHeader | None] = {}
@@ -72,13 +75,15 @@ class Catalog:
         return list(self._current().models)
 
     def find(self, name: str) -> Model:
-        """The model called *name*: its name or an alias, with Ollama's ``:latest`` or without.
+        """The model called *name*: its name, an alias or a copy, with Ollama's ``:latest`` or without.
 
         Raises: ModelNotFound.
         """
         listing = self._current()
         plain = name.removesuffix(":latest")
         model = listing.by_name.get(plain) or listing.by_name.get(name)
+        if model is None and (original := self.copies.all().get(plain)):
+            model = listing.by_name.get(original)
         if model is not None:
             return model
         if why := listing.missing.get(plain):
