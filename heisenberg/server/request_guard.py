@@ -64,6 +64,13 @@ def refuse_several_answers(request: dict[str, Any]) -> None:
             raise BadRequest(f"{key} is {str(value)[:40]}; a model of this machine gives 1 answer to a request.")
 
 
+def refuse_forced_tools(request: dict[str, Any]) -> None:
+    """For a model that takes no tools: raises BadRequest if it has to call one. Offered ones are left out unseen."""
+    choice = request.get("tool_choice")
+    if choice not in (None, "auto", "none") and request.get("tools"):
+        raise BadRequest("this model takes no tools, so tool_choice cannot ask for one. See its capabilities.")
+
+
 def refuse_remote_media(request: dict[str, Any], *, allows_web: bool) -> None:
     """Raises BadRequest if the model's server would have to fetch a picture, a sound or a file.
 

@@ -22,7 +22,7 @@ from heisenberg.server.asgi import (
 from heisenberg.server.context import Context
 from heisenberg.server.forward import Unanswered, forward
 from heisenberg.server.passed_body import PassedBody, read_passed
-from heisenberg.server.request_guard import refuse_several_answers
+from heisenberg.server.request_guard import refuse_forced_tools, refuse_several_answers
 from heisenberg.server.routes import Route
 from heisenberg.server.waiting import Waiting
 
@@ -129,6 +129,8 @@ async def complete(context: Context, scope: Scope, receive: Receive, send: Send)
     subject_of(scope).model = model.name
     if not model.is_remote:
         refuse_several_answers(body.request)
+        if "tools" not in model.capabilities:
+            refuse_forced_tools(body.request)
     told = body.told(supports_tools=model.supports_tools, allows_web=context.config.server.allow_remote_images)
     await while_connected(receive, _answer(context, model, told, scope, send))
 

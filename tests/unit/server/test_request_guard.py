@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from heisenberg.server.asgi import BadRequest
-from heisenberg.server.request_guard import refuse_remote_media, refuse_several_answers, take_out
+from heisenberg.server.request_guard import refuse_forced_tools, refuse_remote_media, refuse_several_answers, take_out
 
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -109,3 +109,16 @@ def test_one_request_has_one_answer(request_: dict[str, Any]) -> None:
 @pytest.mark.parametrize("request_", [{}, {"n": 1}, {"n": None}])
 def test_one_answer_may_be_asked_for(request_: dict[str, Any]) -> None:
     refuse_several_answers(request_)
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])
+def test_a_tool_that_cannot_be_called_is_not_promised(choice: object) -> None:
+    with pytest.raises(BadRequest, match="takes no tools"):
+        refuse_forced_tools({"tools": [{}], "tool_choice": choice})
+
+
+@pytest.mark.parametrize(
+    "request_", [{}, {"tools": [{}]}, {"tools": [{}], "tool_choice": "auto"}, {"tool_choice": "required"}]
+)
+def test_tools_that_are_only_offered_pass(request_: dict[str, Any]) -> None:
+    refuse_forced_tools(request_)
