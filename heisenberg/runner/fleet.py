@@ -126,31 +126,36 @@ class Fleet:
             model: one of the catalog.
             priority: voice goes first. It is the assistant's: what it uses stays in memory, and is restarted at once.
             use: whether it is to generate text or to embed it.
-            keep_alive_s: seconds it stays in memory after this lease, in place of its own; negative is for ever.
+            keep_alive_s: seconds it stays in memory once nobody uses it any more, in place of its own, until another
+                lease says otherwise; negative is for ever, None does not say.
 
         Raises: HeisenbergError if it cannot be started, or if it was waited for too long.
         """
         async with AsyncExitStack() as stack:
-            wait_s = self._config.runner.wait_seconds
-            try:
-                async with asyncio.timeout(wait_s):
-                    lease = await self._leased(stack, model, priority, use, keep_alive_s)
-            except TimeoutError:
-                raise UpstreamError(
-                    f"model '{model.name}' was waited for in vain for {wait_s:g} s: it is loading, busy, or there is "
-                    "no room for it in memory. Try again later, or raise runner.wait_seconds.",
-                    code="model-busy",
-                ) from None
+            async with self._bounded_wait(model):
+                lease = await self._leased(stack, model, priority, use, keep_alive_s)
             yield lease
 
     async def load(self, model: Model, *, keep_alive_s: float | None = None) -> float:
-        """Bring *model* into memory; how many seconds that took. Raises HeisenbergError."""
-        async with self.lease(model, keep_alive_s=keep_alive_s) as lease:
-            return lease.load_seconds
+        """Bring *model* into memory; how many seconds that took. One that is busy is there: no place is waited for.
 
-    async def unload(self, model: Model) -> bool:
+        Args:
+            keep_alive_s: as for :meth:`lease`.
+        Raises: HeisenbergError if it cannot be started, or if there was no room for it for too long.
+        """
+        if model.is_remote:
+            await self._remotes.choose(model.name, model.urls)
+            return 0.0
+        async with AsyncExitStack() as stack, self._bounded_wait(model):
+            lane, load_seconds = await self._seated(stack, model, Priority.API, "generate", keep_alive_s)
+            await lane.keeper.ready()
+            return load_seconds
+
+    async def unload(self, model: Model, *, waits: bool = True) -> bool:
         """Take it out of memory, once nobody uses it; whether it was there.
 
+        Args:
+            waits: until it is gone. Otherwise that is so only for a model that nobody uses.
         Raises: UpstreamError if the assistant needs it, or if it is in use for too long.
         """
         names = self._process_names(model)
@@ -158,7 +163,7 @@ class Fleet:
             raise UpstreamError(f"model '{model.name}' stays in memory: the assistant uses it.", code="model-busy")
         try:
             async with asyncio.timeout(self._config.runner.wait_seconds):
-                return any(await asyncio.gather(*(self._seats.empty(name) for name in names)))
+                return any(await asyncio.gather(*(self._seats.empty(name, waits=waits) for name in names)))
         except TimeoutError:
             raise UpstreamError(f"model '{model.name}' is still in use. Try again later.", code="model-busy") from None
 
@@ -207,6 +212,15 @@ class Fleet:
             url = await self._remotes.choose(model.name, model.urls)
             condemn = functools.partial(self._remotes.condemn, url)
             return ModelLease(model, url, model.api_key, model.remote_name, _condemn=condemn)
+        lane, load_seconds = await self._seated(stack, model, priority, use, keep_s)
+        lease = await stack.enter_async_context(lane.lease(priority))
+        slot = lease.place if lane.places.number > 1 else None
+        return ModelLease(model, lease.url, lease.api_key, model.name, slot, load_seconds, lease.condemn)
+
+    async def _seated(
+        self, stack: AsyncExitStack, model: Model, priority: Priority, use: Use, keep_s: float | None
+    ) -> tuple[Lane, float]:
+        """The lane of *model*, which stays in memory until *stack* ends, and the seconds of its load."""
         name = launch.process_name(model, use)
         self._models[name] = model
         lane = self._lane(name, model, use)
@@ -217,11 +231,22 @@ class Fleet:
         is_pinned = (model.is_pinned and not is_second) or name in self._voices
         terms = Terms(name, "" if is_second else model.group, is_pinned, model.ttl_s)
         load_seconds = await stack.enter_async_context(self._seats.seat(terms, priority, keep_s))
-        lease = await stack.enter_async_context(lane.lease(priority))
         if load_seconds:
             await asyncio.to_thread(self._memory_bytes, name)  # looks for its descendants, which takes a while
-        slot = lease.place if lane.places.number > 1 else None
-        return ModelLease(model, lease.url, lease.api_key, model.name, slot, load_seconds, lease.condemn)
+        return lane, load_seconds
+
+    @asynccontextmanager
+    async def _bounded_wait(self, model: Model) -> AsyncIterator[None]:
+        wait_s = self._config.runner.wait_seconds
+        try:
+            async with asyncio.timeout(wait_s):
+                yield
+        except TimeoutError:
+            raise UpstreamError(
+                f"model '{model.name}' was waited for in vain for {wait_s:g} s: it is loading, busy, or there is "
+                "no room for it in memory. Try again later, or raise runner.wait_seconds.",
+                code="model-busy",
+            ) from None
 
     def _lane(self, name: str, model: Model, use: Use) -> Lane:
         is_assistants = not self._assistants.isdisjoint({model.name, *model.aliases})

@@ -13,6 +13,7 @@ The rules:
   takes no more, and empties.
 - Voice goes first and has no patience. Background work waits as if it had come a minute later.
 - A load that nobody waits for any more is stopped.
+- How long an idle model stays is for the request that began last and said so, as at Ollama; else for its ttl.
 """
 
 from collections.abc import Iterable, Iterator
@@ -92,6 +93,9 @@ class Seat:
     admitted_at: float = 0.0
     """When the last one was."""
     idle_since: float = 0.0
+    keep_s: float | None = None
+    """So long it stays when it is idle, in place of its ttl: what the last request to be admitted, of those that said
+    so, asked for."""
     expires_at: float | None = None
     """When it is stopped if it stays idle; None if never, or while it is in use."""
     is_leaving: bool = False
@@ -103,6 +107,13 @@ class Seat:
     def is_idle(self) -> bool:
         return self.phase is Phase.LOADED and not self.users
 
+    @property
+    def stays_s(self) -> float:
+        """Seconds it stays in memory once it is idle; negative is for ever."""
+        if self.terms.is_pinned:
+            return -1.0
+        return self.terms.ttl_s if self.keep_s is None else self.keep_s
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -110,6 +121,7 @@ class _Waiting:
     terms: Terms
     priority: Priority
     asked_at: float
+    keep_s: float | None = None
 
     @property
     def rank(self) -> tuple[bool, float, int]:
@@ -138,32 +150,38 @@ class Residency:
         """What takes up memory, by name. To look at, not to change."""
         return self._seats
 
-    def ask(self, request: int, terms: Terms, priority: Priority, now: float) -> list[Effect]:
-        """A request wants a model. *request* is a number that only grows."""
+    def ask(
+        self, request: int, terms: Terms, priority: Priority, now: float, *, keep_s: float | None = None
+    ) -> list[Effect]:
+        """A request wants a model. *request* is a number that only grows.
+
+        From its admission on, its model is to stay for *keep_s* seconds once it is idle, until another request says
+        otherwise; negative is for ever, None does not say.
+        """
         ahead = sum(waiting.terms.name == terms.name for waiting in self._waiting.values())
         if ahead >= MOST_WAITING:
             message = f"{terms.name} has {MOST_WAITING} requests waiting already. Try again later."
             return [Refuse(request, UpstreamError(message, code="model-busy"))]
-        self._waiting[request] = _Waiting(request, terms, priority, now)
+        self._waiting[request] = _Waiting(request, terms, priority, now, keep_s)
         if (seat := self._seats.get(terms.name)) is not None:
             seat.terms = terms
         return self._decide(now)
 
-    def leave(self, request: int, now: float, *, keep_s: float | None = None) -> list[Effect]:
-        """A request has what it wanted, or gave up waiting. Its model stays for *keep_s* seconds, else for its ttl."""
+    def leave(self, request: int, now: float) -> list[Effect]:
+        """A request has what it wanted, or gave up waiting."""
         self._waiting.pop(request, None)
         for seat in self._seats.values():
             if request in seat.users:
                 seat.users.remove(request)
                 if not seat.users:
-                    self._rests(seat, now, keep_s)
+                    _rests(seat, now)
         return self._decide(now)
 
     def loaded(self, name: str, now: float) -> list[Effect]:
         """It is in memory."""
         if (seat := self._seats.get(name)) is not None and seat.phase is Phase.LOADING:
             seat.phase = Phase.LOADED
-            self._rests(seat, now, None)
+            _rests(seat, now)
             if seat.is_unwanted:
                 effects = self._decide(now)
                 seat.is_leaving = True
@@ -201,11 +219,6 @@ class Residency:
         due += [at for waiting in self._waiting.values() if (at := waiting.asked_at + PATIENCE_S) > now]
         return min(due, default=None)
 
-    def _rests(self, seat: Seat, now: float, keep_s: float | None) -> None:
-        keeps_s = seat.terms.ttl_s if keep_s is None else keep_s
-        is_kept = keeps_s < 0 or seat.terms.is_pinned
-        seat.idle_since, seat.expires_at = now, None if is_kept else now + keeps_s
-
     def _decide(self, now: float) -> list[Effect]:
         """What follows from how things stand now."""
         return [*self._admissions(now), *self._seatings(), *self._departures(now)]
@@ -223,6 +236,8 @@ class Residency:
             del self._waiting[waiting.request]
             seat.users.add(waiting.request)
             seat.admitted_at, seat.expires_at = now, None
+            if waiting.keep_s is not None:
+                seat.keep_s = waiting.keep_s
             yield Admit(waiting.request)
 
     def _held(self, now: float) -> dict[str, tuple[bool, float, int]]:
@@ -318,6 +333,10 @@ class Residency:
             return float("inf")
         staying = sum(seat.phase is not Phase.STOPPING for seat in self._seats.values())
         return self._limit - staying
+
+
+def _rests(seat: Seat, now: float) -> None:
+    seat.idle_since, seat.expires_at = now, None if seat.stays_s < 0 else now + seat.stays_s
 
 
 def _stay(seats: Iterable[Seat]) -> bool:

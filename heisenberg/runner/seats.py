@@ -54,6 +54,7 @@ class Seats:
     async def seat(self, terms: Terms, priority: Priority, keep_s: float | None) -> AsyncIterator[float]:
         """Wait until the model is in memory; it stays there as long as the block. Yields the seconds of its load.
 
+        *keep_s* is how long it stays after that, and after whoever uses it as well; None does not say.
         Its lane has to exist. Raises: HeisenbergError if it cannot be loaded, or if there is no room to be had.
         """
         if self._is_closed:
@@ -61,19 +62,24 @@ class Seats:
         number = next(self._numbers)
         admitted = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            self._carry_out(self._residency.ask(number, terms, priority, self._now))
+            self._carry_out(self._residency.ask(number, terms, priority, self._now, keep_s=keep_s))
             yield await admitted
         finally:
             self._waiting.pop(number, None)
-            self._leave(terms.name, number, keep_s)
+            self._leave(terms.name, number)
 
-    async def empty(self, name: str) -> bool:
-        """Take model *name* out of memory as soon as nobody uses it; whether it was there."""
+    async def empty(self, name: str, *, waits: bool = True) -> bool:
+        """Take model *name* out of memory as soon as nobody uses it; whether it was there.
+
+        Args:
+            waits: until it is gone. Otherwise that is so only if it goes at once.
+        """
         if name not in self.taken:
             return False
         gone = self._goes.setdefault(name, asyncio.Event())
         self._carry_out(self._residency.unload(name, self._now))
-        await gone.wait()
+        if waits or name in self._stops:
+            await gone.wait()
         return True
 
     async def give_up(self, name: str) -> None:
@@ -107,8 +113,8 @@ class Seats:
         assert lane is not None, f"{name} has no lane"
         return lane
 
-    def _leave(self, name: str, number: int, keep_s: float | None) -> None:
-        self._carry_out(self._residency.leave(number, self._now, keep_s=keep_s))
+    def _leave(self, name: str, number: int) -> None:
+        self._carry_out(self._residency.leave(number, self._now))
         if (seat := self.taken.get(name)) is not None and seat.is_idle and self._is_gone(name):
             self._carry_out(self._residency.unload(name, self._now))  # its keeper may be about to start another
 

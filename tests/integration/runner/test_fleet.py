@@ -66,6 +66,30 @@ async def test_a_request_may_unload_its_model_or_keep_it() -> None:
         await until(lambda: here.states == {})
 
 
+async def test_a_busy_model_can_be_told_to_stay_without_waiting_for_a_place_in_it() -> None:
+    """Given a stream that fills its only place: what is asked for meanwhile holds after its end."""
+    async with machine({"parallel": 1}) as here:
+        model = here.model("a", ttl_s=0.1)
+        async with here.fleet.lease(model):
+            assert 0.0 == await here.fleet.load(model, keep_alive_s=-1)
+
+        (loaded,) = here.fleet.loaded()
+        assert ("loaded", None, 0) == (loaded.state, loaded.expires_in_s, loaded.in_use)
+
+
+async def test_unloading_need_not_wait_for_those_who_use_it() -> None:
+    async with machine() as here:
+        model = here.model("a", ttl_s=-1.0)
+        async with here.fleet.lease(model) as lease:
+            assert await here.fleet.unload(model, waits=False)
+            assert "a" == (await ask(lease))["model"]
+        await until(lambda: here.states == {})
+
+        await here.fleet.load(model)
+        assert await here.fleet.unload(model, waits=False)
+        assert {} == here.states, "what is idle has gone by then"
+
+
 async def test_unloading_waits_for_those_who_use_it() -> None:
     async with machine() as here:
         model = here.model("a")

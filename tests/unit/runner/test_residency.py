@@ -49,16 +49,16 @@ class Machine:
     def __post_init__(self) -> None:
         self.residency = Residency(self.limit)
 
-    def ask(self, name: str, priority: Priority = API) -> int:
+    def ask(self, name: str, priority: Priority = API, keep_s: float | None = None) -> int:
         self.asked += 1
         self.waiting[self.asked] = name
-        self._do(self.residency.ask(self.asked, self.terms.get(name, Terms(name)), priority, self.now))
+        self._do(self.residency.ask(self.asked, self.terms.get(name, Terms(name)), priority, self.now, keep_s=keep_s))
         return self.asked
 
-    def leave(self, request: int, keep_s: float | None = None) -> None:
+    def leave(self, request: int) -> None:
         self.using.pop(request, None)
         self.waiting.pop(request, None)
-        self._do(self.residency.leave(request, self.now, keep_s=keep_s))
+        self._do(self.residency.leave(request, self.now))
 
     def load(self, name: str) -> None:
         self.loading.remove(name)
@@ -92,17 +92,17 @@ class Machine:
             for name in list(self.loading):
                 self.load(name)
 
-    def get(self, name: str, priority: Priority = API) -> int:
+    def get(self, name: str, priority: Priority = API, keep_s: float | None = None) -> int:
         """A request that is under way."""
-        request = self.ask(name, priority)
+        request = self.ask(name, priority, keep_s)
         self.settle()
 
         assert request in self.using
         return request
 
-    def use(self, name: str) -> None:
+    def use(self, name: str, keep_s: float | None = None) -> None:
         """A request from its beginning to its end."""
-        self.leave(self.get(name))
+        self.leave(self.get(name, keep_s=keep_s))
 
     @property
     def here(self) -> set[str]:
@@ -349,8 +349,7 @@ def test_time_begins_when_the_last_request_leaves() -> None:
 @pytest.mark.parametrize(("keep_s", "stays_s"), [(0.0, 0), (5.0, 4), (-1.0, 1_000_000)])
 def test_a_request_may_say_how_long_its_model_stays(keep_s: float, stays_s: float) -> None:
     machine = Machine()
-    request = machine.get("a")
-    machine.leave(request, keep_s)
+    machine.use("a", keep_s)
     machine.passes(stays_s)
 
     assert ({"a"} if stays_s else set()) == machine.here
@@ -362,15 +361,71 @@ def test_a_request_may_say_how_long_its_model_stays(keep_s: float, stays_s: floa
 
 def test_what_is_to_go_at_once_stays_for_those_who_still_wait_for_it() -> None:
     machine = Machine()
-    first, second = machine.get("a"), machine.get("a")
-    machine.leave(first, 0.0)
+    first, second = machine.get("a", keep_s=0.0), machine.get("a")
+    machine.leave(first)
 
     assert {second: "a"} == machine.using
+
+    machine.leave(second)
+    machine.settle()
+
+    assert set() == machine.here
+
+
+@pytest.mark.parametrize(("asked_s", "is_kept"), [(-1.0, True), (0.0, False)])
+def test_what_the_request_asked_for_that_began_last_counts(asked_s: float, is_kept: bool) -> None:
+    """Given a stream that asked for 60 s: another request begins and ends while it runs."""
+    machine = Machine()
+    stream = machine.get("a", keep_s=60.0)
+    machine.use("a", asked_s)
+
+    assert {"a"} == machine.here
+
+    machine.leave(stream)
+    machine.passes(0.0)
+    machine.settle()
+
+    assert is_kept == ("a" in machine.here)
+
+    machine.passes(1_000_000)
+
+    assert is_kept == ("a" in machine.here)
+
+
+def test_a_request_that_does_not_say_leaves_it_at_what_was_asked_for() -> None:
+    """A model that was loaded to stay stays, whoever uses it then; loaded again, it has its own time."""
+    machine = Machine(terms={"a": Terms("a", ttl_s=5)})
+    machine.use("a", -1.0)
+    machine.use("a")
+    machine.passes(1000)
+
+    assert {"a"} == machine.here
+
+    machine.unload("a")
+    machine.settle()
+    machine.use("a")
+    machine.passes(5)
+    machine.settle()
+
+    assert set() == machine.here
+
+
+def test_a_request_that_never_began_says_nothing() -> None:
+    machine = Machine(terms={"a": Terms("a", ttl_s=5), "b": Terms("b")})
+    machine.use("a")
+    busy = machine.get("b")
+    machine.leave(machine.ask("a", keep_s=-1.0))
+    machine.leave(busy)
+    machine.use("a")
+    machine.passes(5)
+    machine.settle()
+
+    assert set() == machine.here
 
 
 def test_a_model_never_goes_while_it_is_pinned_whatever_a_request_says() -> None:
     machine = Machine(terms={"a": Terms("a", is_pinned=True)})
-    machine.leave(machine.get("a"), 0.0)
+    machine.use("a", 0.0)
 
     assert {"a"} == machine.here
 
@@ -473,9 +528,10 @@ MODELS = {
     "d": Terms("d", group="large", ttl_s=30),
     "e": Terms("e", is_pinned=True),
 }
+KEEPS = st.sampled_from([None, None, None, 0.0, -1.0, 3.0])
 STEPS = st.one_of(
-    st.tuples(st.just("ask"), st.sampled_from("aabbccdde"), st.sampled_from(Priority)),
-    st.tuples(st.just("leave"), st.integers(0, 100), st.sampled_from([None, None, None, 0.0, -1.0, 3.0])),
+    st.tuples(st.just("ask"), st.sampled_from("aabbccdde"), st.tuples(st.sampled_from(Priority), KEEPS)),
+    st.tuples(st.just("leave"), st.integers(0, 100), st.none()),
     st.tuples(st.sampled_from(["load", "fail", "stop", "stop", "load", "load"]), st.integers(0, 100), st.none()),
     st.tuples(st.just("pass"), st.floats(0, 20), st.none()),
     st.tuples(st.just("unload"), st.sampled_from("abcde"), st.none()),
@@ -499,7 +555,7 @@ def test_whatever_happens_the_rules_hold_and_everybody_is_served(limit: int, ste
     assert {} == machine.using
     # One that is more urgent may take the seat of what has just been loaded for another, once.
     assert len(machine.loads) <= 2 * machine.asked
-    if all(step[2] is API for step in steps if step[0] == "ask"):
+    if all(step[2][0] is API for step in steps if step[0] == "ask"):
         assert len(machine.loads) <= machine.asked, "more loads than requests"
 
 
@@ -509,9 +565,9 @@ def _take(machine: Machine, what: str, which: object, how: object) -> None:
 
     match what:
         case "ask":
-            machine.ask(which, how)  # type: ignore[arg-type]
+            machine.ask(which, *how)  # type: ignore[arg-type, misc]
         case "leave" if (request := pick([*machine.using, *machine.waiting])) is not None:
-            machine.leave(request, how)  # type: ignore[arg-type]
+            machine.leave(request)  # type: ignore[arg-type]
         case "load" | "fail" if (name := pick(machine.loading)) is not None:
             (machine.load if what == "load" else machine.fail)(name)  # type: ignore[arg-type]
         case "stop" if (name := pick(machine.stopping)) is not None:
