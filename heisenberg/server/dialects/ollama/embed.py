@@ -25,9 +25,9 @@ from heisenberg.server.asgi import (
 )
 from heisenberg.server.context import Context
 from heisenberg.server.dialects.ollama.described import shortened
-from heisenberg.server.dialects.ollama.options import keep_alive_s
 from heisenberg.server.dialects.ollama.request import Request, model_name
 from heisenberg.server.dialects.ollama.upstream import Refused, answer_of, twice
+from heisenberg.server.keep_alive import keep_alive_s
 
 TEXTS_AT_ONCE = 32
 MOST_TEXTS = 10_000

@@ -29,11 +29,11 @@ from heisenberg.server.asgi import (
 )
 from heisenberg.server.context import Context
 from heisenberg.server.dialects.ollama import request as translated
-from heisenberg.server.dialects.ollama.options import keep_alive_s
 from heisenberg.server.dialects.ollama.request import Asked, Request, is_streamed, model_name
 from heisenberg.server.dialects.ollama.stream import Shape, Translator, as_line, fold, message_of, now
 from heisenberg.server.dialects.ollama.upstream import Refused, twice
 from heisenberg.server.dialects.ollama.upstream import asked as asked_of
+from heisenberg.server.keep_alive import keep_alive_s
 
 LINES: Header = (b"content-type", b"application/x-ndjson")
 

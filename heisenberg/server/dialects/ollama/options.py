@@ -4,8 +4,6 @@ Whatever is asked for reaches C++ code; so nothing passes that is not named here
 is set when a model is loaded (``num_ctx``, ``num_gpu``, ``num_thread``…) cannot be asked for by request.
 """
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +15,6 @@ MOST_STOP_CHARACTERS = 1024
 LONGEST_MEMORY_TOKENS = 32_768
 """Of ``repeat_last_n``; llama-server keeps a buffer of this length for each request."""
 
-FOREVER_S = -1.0
 DEFAULT_CONTEXT_TOKENS = 4096
 
 
@@ -47,11 +44,6 @@ RANGES: Mapping[str, Range] = {
     "mirostat_eta": Range("mirostat_eta", 0, 100),
 }
 
-_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_NUMBER = r"(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})"
-_DURATION = re.compile(rf"([+-]?)((?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+|{_NUMBER})")
-_PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h)")
-
 
 def sampling(options: object, context_tokens: int) -> dict[str, Any]:
     """llama-server's parameters for Ollama's *options*; an empty or missing one is its default.
@@ -79,33 +71,6 @@ def sampling(options: object, context_tokens: int) -> dict[str, Any]:
     if stops := options.get("stop"):
         found["stop"] = _stops(stops)
     return found
-
-
-def keep_alive_s(value: object) -> float | None:
-    """Seconds that ``keep_alive`` asks for: None if it does not, negative is for ever.
-
-    A number counts seconds; text is one of Go's durations (``5m``, ``1h30m``, ``-1``). Raises BadRequest.
-    """
-    if value is None or value == "":
-        return None
-    if isinstance(value, str):
-        return _duration_s(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise _no_duration(value)
-    return FOREVER_S if value < 0 or value > 1e9 else float(value)
-
-
-def _duration_s(text: str) -> float:
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise _no_duration(text)
-    parts = _PART.findall(match[2])
-    seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts) if parts else float(match[2])
-    return FOREVER_S if (match[1] == "-" and seconds > 0) or seconds > 1e9 else seconds
-
-
-def _no_duration(value: object) -> BadRequest:
-    return BadRequest(f'keep_alive is {str(value)[:40]!r}; expected seconds, or a duration such as "5m" or "1h30m"')
 
 
 def _clamped(key: str, value: object, allowed: Range) -> float:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from heisenberg.server.asgi import BadRequest
 from heisenberg.server.dialects.ollama import conversation
-from heisenberg.server.dialects.ollama.options import RANGES, keep_alive_s, sampling
+from heisenberg.server.dialects.ollama.options import RANGES, sampling
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -53,36 +53,6 @@ def test_numbers_never_leave_their_range(options: dict[str, Any]) -> None:
 
     for allowed in RANGES.values():
         assert allowed.least <= found.get(allowed.name, allowed.least) <= allowed.most
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("", None),
-        (0, 0),
-        (90, 90),
-        (0.5, 0.5),
-        (-1, -1),
-        ("5m", 300),
-        ("1h30m", 5400),
-        ("1.5s", 1.5),
-        ("250ms", 0.25),
-        ("0", 0),
-        ("30", 30),
-        ("-1m", -1),
-        ("-0", 0),
-        (1e300, -1),
-    ],
-)
-def test_durations(value: object, seconds: float | None) -> None:
-    assert seconds == keep_alive_s(value)
-
-
-@pytest.mark.parametrize("value", ["soon", "5 minutes", "5m!", True, [], float("nan"), "1" * 5000])
-def test_what_is_no_duration_is_refused(value: object) -> None:
-    with pytest.raises(BadRequest, match="keep_alive"):
-        keep_alive_s(value)
 
 
 messages = st.lists(
