@@ -298,6 +298,8 @@ class CatalogConfig(Section):
     urls: list[str] = Field([], description="OpenAI-compatible servers that have it (http://host:port), in order of preference; nothing is started here.")
     remote_name: str = Field("", description='What those servers call it; "" is the same name.')
     api_key: str = Field("", description="Key for those servers.")
+    capabilities: list[Literal["tools", "vision", "thinking", "insert"]] = Field([], description="What a model on those servers can do besides generating; some clients list no model without tools.")
+    context_tokens: int = Field(0, ge=0, le=100_000_000, description="Context window that those servers give it, for clients that ask; 0 is not known.")
     aliases: list[str] = Field([], description="Other names that clients may use.")
     display_name: str = Field("", description='Name shown to people; "" is made from the file, without its quantisation.')
     runtime: str = Field("", description='Which of runner.runtimes runs it; "" is the default.')

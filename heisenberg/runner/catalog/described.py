@@ -88,7 +88,8 @@ def remote(name: str, entry: CatalogConfig, rules: Rules) -> Model:
         urls=tuple(entry.urls),
         remote_name=entry.remote_name or name,
         api_key=entry.api_key,
-        capabilities=_ABILITIES[entry.kind],
+        capabilities=_ABILITIES[entry.kind] | frozenset(entry.capabilities),
+        context_tokens=entry.context_tokens,
         runtime=entry.runtime,
         supports_tools=runtime is None or runtime.supports_tools,
     )

@@ -69,6 +69,15 @@ def test_what_is_installed_configured_and_discovered_is_listed(disk: Disk) -> No
     assert catalog.find("far").is_remote
 
 
+def test_what_a_remote_model_can_do_has_to_be_said(disk: Disk) -> None:
+    known = {"urls": ["http://127.0.0.1:1"], "capabilities": ["tools"], "context_tokens": 8192}
+    catalog = disk.catalog(catalog={"known": known, "unknown": {"urls": ["http://127.0.0.1:1"]}})
+
+    found = [(model.capabilities, model.context_tokens) for model in catalog.all()]
+
+    assert [({"completion", "tools"}, 8192), ({"completion"}, 0)] == found
+
+
 def test_a_header_says_what_a_model_can_do(disk: Disk) -> None:
     write_gguf(disk.more / "Chatty-1B-Q4_K_M.gguf", TALKS, [Tensor(type="Q4_K", shape=(256, 8))])
     write_gguf(disk.more / "mmproj-Chatty-1B-F16.gguf", {"general.architecture": "clip"})
