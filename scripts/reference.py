@@ -88,8 +88,15 @@ def example_toml() -> str:
 def _key_lines(name: str, key: str, node: keys.Node) -> Iterator[str]:
     yield from _comment(node["description"])
     yield from _comment(_range(name, node))
+    inner = dict(keys.tables()).get(name)
     if name == "visual.schema":
         yield from _schema_lines(node)
+    elif inner is not None:
+        yield "#"
+        yield from _comment(f"Keys of each [{name}.NAME], in place of the line below:")
+        for part_name, part in inner["properties"].items():
+            yield from _comment(f"  {part_name}: {part['description']} {_range(part_name, part)}", "      ")
+        yield f"{key} = {{}}"
     elif node["default"] is None:
         yield f'# {key} = "{_placeholder(node)}"'
     else:
@@ -159,10 +166,10 @@ def configuration_md() -> str:
         lines += ["", f"## [{section}]", "", _sentence(table["description"]), ""]
         lines += ["| key | allowed | default | meaning |", "|---|---|---|---|"]
         lines += [_row(f"{section}.{key}", node) for key, node in table["properties"].items()]
-    field = next(iter(dict(keys.all_keys())["visual.schema"]["patternProperties"].values()))
-    lines += ["", "### [visual.schema.NAME]", "", _sentence(field["description"]), ""]
-    lines += ["| key | allowed | default | meaning |", "|---|---|---|---|"]
-    lines += [_row(f"visual.schema.NAME.{key}", node) for key, node in field["properties"].items()]
+    for name, inner in keys.tables():
+        lines += ["", f"### [{name}.NAME]", "", _sentence(inner["description"]), ""]
+        lines += ["| key | allowed | default | meaning |", "|---|---|---|---|"]
+        lines += [_row(f"{name}.NAME.{key}", node) for key, node in inner["properties"].items()]
     return "\n".join(lines) + "\n"
 
 

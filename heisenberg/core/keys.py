@@ -51,6 +51,14 @@ def all_keys() -> Iterator[tuple[str, Node]]:
             yield f"{section}.{name}", node
 
 
+def tables() -> Iterator[tuple[str, Node]]:
+    """Every key whose value is a table of tables (``visual.schema``), with the schema of one of these."""
+    for name, node in all_keys():
+        inner = _child(node, "") if kind(node) == "object" else None
+        if inner is not None and "properties" in inner:
+            yield name, inner
+
+
 def node_at(path: Sequence[str | int]) -> Node | None:
     """The schema at *path*, for example ``("osc", "targets", 0)``; None where nothing is allowed."""
     node: Node | None = schema()
@@ -84,6 +92,9 @@ def choices(node: Node) -> list[str]:
 
 def allowed(node: Node, name: str) -> str:
     """What *name* may be, in words: ``seconds between 0.1 and 5.0``."""
+    several = [allowed(choice, name) for choice in node.get("anyOf", []) if choice.get("type") != "null"]
+    if len(several) > 1:
+        return ", ".join(several[:-1]) + f" or {several[-1]}"
     node = _without_null(node)
     if words := choices(node):
         return ("one of " if len(words) > 1 else "") + ", ".join(toml(word) for word in words)
