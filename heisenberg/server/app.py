@@ -41,7 +41,6 @@ from heisenberg.server.own import PATHS as OWN_PATHS
 from heisenberg.server.own import own_app
 from heisenberg.server.ready import Preloads
 from heisenberg.server.routes import Route, Routes
-from heisenberg.server.security import Policy
 from heisenberg.server.shapes import error_body, stream_end, unexpected_body, without_folders
 
 log = logging.getLogger(__name__)
@@ -77,14 +76,11 @@ REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 class Server:
-    """The ASGI application.
-
-    Raises: ConfigError if the configuration would leave the models open to others.
-    """
+    """The ASGI application."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._policy = Policy(context.config.server)
+        self._policy = context.policy
         self._metrics = Metrics(context.fleet)
         own = own_app(context.fleet, self._metrics, Preloads(context.fleet).missing, ROUTES)
         self._routes = Routes([*ROUTES, Route("GET", "/", _root, "own"), *_own_routes(own)])

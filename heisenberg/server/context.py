@@ -9,6 +9,7 @@ from heisenberg.runner.fleet import Fleet
 from heisenberg.server.audio.engines import NoSpeech, SpeechEngines
 from heisenberg.server.conversations import Conversations
 from heisenberg.server.downloads import Downloads
+from heisenberg.server.security import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Context:
     fleet: Fleet
     http: aiohttp.ClientSession
     """The one client towards llama-server and other servers. It sets no timeout of its own."""
+    policy: Policy
+    """Who may ask. Every request was judged by it before a route sees it."""
     ollama_port: int = 0
     """The port that is taken for Ollama's; 0 if there is none."""
     speech: SpeechEngines = field(default_factory=NoSpeech)

@@ -1,7 +1,8 @@
 """Who may ask: the rules that every request passes before anything else.
 
 Pure decisions on a request's method, path and headers; ``app.py`` asks and answers. In this order: is it meant for
-us (Host), may this page ask (Origin), does it have the key. What a request may contain is the dialects' affair.
+us (Host), may this page ask (Origin), does it have the key. What a request may contain is the dialects' affair; where
+that decides whose affair it is, they ask for the administrator's key here (``Policy.require_admin``).
 """
 
 import hmac
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from heisenberg.core.config import ServerConfig
 from heisenberg.core.errors import ConfigError
-from heisenberg.server.asgi import Header, Scope, header
+from heisenberg.server.asgi import BadRequest, Header, Scope, header
 from heisenberg.server.hosts import Hosts, is_loopback, own_names
 from heisenberg.server.origins import Origins, is_same
 
@@ -101,11 +102,18 @@ class Policy:
             return None
         return Refusal(403, "this page may not use the server; its origin has to be in server.cors_origins")
 
+    def require_admin(self, scope: Scope) -> None:
+        """For what only the body of a request shows to be an administrator's affair. Raises BadRequest (401, 403)."""
+        if (refusal := self._lacking(self._admin_key, scope)) is not None:
+            raise BadRequest(refusal.message, refusal.status)
+
     def _wrong_key(self, scope: Scope) -> Refusal | None:
         method, path = scope["method"], scope["path"]
         if method == "OPTIONS" or (method in READS and path in OPEN):
             return None  # a browser sends no key with a preflight
-        needed = self._admin_key if needs_admin(method, path) else self._api_key
+        return self._lacking(self._admin_key if needs_admin(method, path) else self._api_key, scope)
+
+    def _lacking(self, needed: bytes, scope: Scope) -> Refusal | None:
         given = _presented(scope)
         if not needed or _is(given, needed) or _is(given, self._admin_key):
             return None

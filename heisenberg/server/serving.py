@@ -74,12 +74,12 @@ async def serving(
     async with contextlib.AsyncExitStack() as stack:
         if listening is not None:
             stack.callback(listening.close)
-        Policy(config.server)  # before anybody could knock
+        policy = Policy(config.server)  # before anybody could knock
         opened = listening or open_ports(config.server)
         stack.callback(opened.close)
         raise_descriptor_limit()
         http = await stack.enter_async_context(_client())
-        context = Context(config, fleet, http, opened.ollama_port, speech or NoSpeech())
+        context = Context(config, fleet, http, policy, opened.ollama_port, speech or NoSpeech())
         stack.callback(context.downloads.close)
         await stack.enter_async_context(_answering(Server(context), opened))
         yield opened.urls

@@ -129,6 +129,26 @@ async def test_a_key_opens_the_models_and_another_one_the_rest(http: aiohttp.Cli
         assert await status("/models/tiny/log", x_api_key="admin") == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"), [("/api/generate", {"model": "tiny"}), ("/api/chat", {"model": "tiny", "messages": []})]
+)
+async def test_unloading_in_ollamas_words_needs_the_other_key(
+    http: aiohttp.ClientSession, path: str, asked: dict[str, object]
+) -> None:
+    """By its path it is a generation; loading is anybody's."""
+    async with served({"tiny": "http://127.0.0.1:9"}, server={"api_key": "user", "admin_key": "admin"}) as server:
+
+        async def status(key: str, keep_alive: object) -> int:
+            said = {**asked, "keep_alive": keep_alive}
+            async with http.post(server.url + path, json=said, headers={"x-api-key": key}) as answer:
+                return answer.status
+
+        assert await status("user", 0) == 403
+        assert await status("user", "0s") == 403
+        assert await status("user", -1) == 200
+        assert await status("admin", 0) == 200
+
+
 async def test_an_open_address_without_a_key_never_opens_a_port() -> None:
     with pytest.raises(ConfigError, match=r"server\.api_key"):
         async with served({}, server={"host": "0.0.0.0"}):

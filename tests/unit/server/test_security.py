@@ -6,6 +6,7 @@ import pytest
 
 from heisenberg.core.config import ServerConfig
 from heisenberg.core.errors import ConfigError
+from heisenberg.server.asgi import BadRequest
 from heisenberg.server.security import Policy
 from tests.unit.server.requests import request
 
@@ -115,6 +116,29 @@ def test_administration_needs_its_own_key(method: str, path: str) -> None:
     ]
 
     assert answers == [401, 403, 200, 200, 401, 200]
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "expected"),
+    [
+        (KEYS, None, 401),
+        (KEYS, "user-secret", 403),
+        (KEYS, "admin-secret", 200),
+        ({"api_key": "user-secret"}, "user-secret", 200),
+        ({"admin_key": "admin-secret"}, None, 401),
+        ({}, None, 200),
+    ],
+)
+def test_a_route_may_ask_for_the_administrators_key(config: dict[str, Any], key: str | None, expected: int) -> None:
+    """As the rules do for a path; here only the body shows whose affair it is."""
+    policy, asked = Policy(ServerConfig(**config)), request("POST", "/api/generate", x_api_key=key)
+    try:
+        policy.require_admin(asked)
+        found = 200
+    except BadRequest as refused:
+        found = refused.status
+
+    assert expected == found
 
 
 def test_an_admin_key_alone_leaves_the_rest_open() -> None:

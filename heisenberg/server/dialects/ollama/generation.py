@@ -44,7 +44,7 @@ async def chat(context: Context, scope: Scope, receive: Receive, send: Send) -> 
     model = _able(context, request, "chat")
     subject_of(scope).model = model.name
     if not request.get("messages"):
-        await while_connected(receive, _load_or_unload(context, model, request, "chat", send))
+        await while_connected(receive, _load_or_unload(context, model, request, "chat", scope, send))
     else:
         await _converse(context, model, request, translated.chat(request, model), scope, receive, send)
 
@@ -55,7 +55,7 @@ async def generate(context: Context, scope: Scope, receive: Receive, send: Send)
     model = _able(context, request, "generate")
     subject_of(scope).model = model.name
     if not any(request.get(key) for key in ("prompt", "suffix", "images")):
-        await while_connected(receive, _load_or_unload(context, model, request, "generate", send))
+        await while_connected(receive, _load_or_unload(context, model, request, "generate", scope, send))
     else:
         await _converse(context, model, request, translated.generate(request, model), scope, receive, send)
 
@@ -67,10 +67,13 @@ def _able(context: Context, request: Request, what: Shape) -> Model:
     return model
 
 
-async def _load_or_unload(context: Context, model: Model, request: Request, shape: Shape, send: Send) -> None:
+async def _load_or_unload(
+    context: Context, model: Model, request: Request, shape: Shape, scope: Scope, send: Send
+) -> None:
     seconds = keep_alive_s(request.get("keep_alive"))
     if seconds == 0:
-        await context.fleet.unload(model)
+        context.policy.require_admin(scope)  # by path alone it is a generation
+        await context.fleet.unload(model, waits=False)  # a busy one goes when it is idle
     else:
         await context.fleet.load(model, keep_alive_s=seconds)
     said = message_of(shape, "")
