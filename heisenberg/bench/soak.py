@@ -43,6 +43,9 @@ SETTLE_S = 5.0
 WAKES_HEARD = 0.8
 """So many of the wake phrases must have begun a turn; of a live room, which talks over the answers, half as many."""
 
+REHEARSAL_PATIENCE = 4.0
+"""Nothing is made to fail while questions are synthesised; the voice may take its time, on a busy machine, too."""
+
 NOWHERE = f"{'x' * 64}.invalid:7000"
 """A name that cannot be looked up, on any network or without one: a label has at most 63 characters."""
 
@@ -73,7 +76,7 @@ async def soak(
     Raises: HeisenbergError if the models cannot be started at all.
     """
     say("synthesising what is said in the room, and trying whether it is answered")
-    bank = await _rehearse(hurried(config, [NOWHERE], patience), seed)
+    bank = await _rehearse(hurried(config, [NOWHERE], REHEARSAL_PATIENCE), seed)
     before = census()
     began = asyncio.get_running_loop().time()
     run = _Run(config, minutes, seed, fault_rate, wants_all_faults, live_speed, patience)
