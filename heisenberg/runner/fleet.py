@@ -52,12 +52,20 @@ class ModelLease:
     """The place in its llama-server that is reserved for this lease; None if there are no numbered places."""
     load_seconds: float = 0.0
     """How long it took to load for this lease; 0 if it was there."""
+    has_spare: bool = False
+    """Whether another server could be asked in place of this one."""
     _condemn: Callable[[str], None] | None = field(default=None, repr=False)
+    _praise: Callable[[], None] | None = field(default=None, repr=False)
 
     def condemn(self, reason: str) -> None:
         """It no longer answers; a fresh one is started for the next lease, or another server is asked."""
         if self._condemn is not None:
             self._condemn(reason)
+
+    def praise(self) -> None:
+        """It has answered."""
+        if self._praise is not None:
+            self._praise()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +218,15 @@ class Fleet:
         """A lease that ends with *stack*."""
         if model.is_remote:
             url = await self._remotes.choose(model.name, model.urls)
-            condemn = functools.partial(self._remotes.condemn, url)
-            return ModelLease(model, url, model.api_key, model.remote_name, _condemn=condemn)
+            condemn, praise = (functools.partial(tell, url) for tell in (self._remotes.condemn, self._remotes.praise))
+            has_spare = self._remotes.has_spare(url, model.urls)
+            return ModelLease(
+                model, url, model.api_key, model.remote_name, has_spare=has_spare, _condemn=condemn, _praise=praise
+            )
         lane, load_seconds = await self._seated(stack, model, priority, use, keep_s)
         lease = await stack.enter_async_context(lane.lease(priority))
         slot = lease.place if lane.places.number > 1 else None
-        return ModelLease(model, lease.url, lease.api_key, model.name, slot, load_seconds, lease.condemn)
+        return ModelLease(model, lease.url, lease.api_key, model.name, slot, load_seconds, _condemn=lease.condemn)
 
     async def _seated(
         self, stack: AsyncExitStack, model: Model, priority: Priority, use: Use, keep_s: float | None

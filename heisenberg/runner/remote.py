@@ -1,7 +1,8 @@
 """Models that other servers run: which of a model's servers to ask.
 
-The first one that can be reached is taken, in the order of the configuration. One that could not is asked last for a
-while. A server is looked at only where there is another to turn to; what it answers is whoever leases it to judge.
+The first one that can be reached is taken, in the order of the configuration. One that could not, or that failed, is
+asked last for a while, longer each time until it has answered. A server is looked at only where there is another to
+turn to; what it answers is whoever leases it to judge, and to tell (``condemn``, ``praise``).
 """
 
 import asyncio
@@ -56,12 +57,23 @@ class Remotes:
         waits = {url: max(0.0, self._of(url).last_until - now) for url in urls}
         return sorted(urls, key=lambda url: waits[url])
 
+    def has_spare(self, url: str, urls: Sequence[str]) -> bool:
+        """Whether one of *urls* that did not fail lately could be asked in place of *url*."""
+        now = asyncio.get_running_loop().time()
+        return any(other != url and self._of(other).last_until <= now for other in urls)
+
+    def praise(self, url: str) -> None:
+        """It has answered: its next failure counts as the first."""
+        self._of(url).failures = 0
+
     def condemn(self, url: str, reason: str) -> None:
         """It failed: ask it last for a while."""
         health, now = self._of(url), asyncio.get_running_loop().time()
         health.reached_at = float("-inf")
         if now < health.failed_at + CONNECT_S:
             return  # others were asking it as well
+        if now > health.last_until + LONGEST_PAUSE_S:
+            health.failures = 0  # not in a row
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**health.failures)
         health.failures = min(health.failures + 1, 16)
         health.failed_at, health.last_until = now, now + pause_s
@@ -76,8 +88,6 @@ class Remotes:
         except (OSError, TimeoutError) as exc:
             self.condemn(url, f"cannot be reached ({exc!r})")
             return False
-        if loop.time() >= health.last_until:
-            health.failures = 0
         health.reached_at = loop.time()
         return True
 

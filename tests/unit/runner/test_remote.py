@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
 from heisenberg.core.errors import UpstreamError
 from heisenberg.runner import remote
-from heisenberg.runner.remote import FIRST_PAUSE_S, LONGEST_PAUSE_S, TRUSTED_S, Remotes
+from heisenberg.runner.remote import CONNECT_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, TRUSTED_S, Remotes
 from tests.fakes.virtual_time import in_virtual_time
 
 A, B, C = URLS = ("http://a:1", "http://b:1", "http://c:1")
@@ -72,6 +73,58 @@ async def test_the_pause_grows_with_each_failure_up_to_a_bound() -> None:
 
     assert [5, 10, 20, 40, 80, 160, 300, 300] == [round(pause) for pause in pauses[:8]]
     assert max(pauses) <= LONGEST_PAUSE_S + 1
+
+
+@in_virtual_time
+async def test_the_pause_grows_of_one_that_accepts_connections_and_then_fails() -> None:
+    """Given that every ten seconds somebody asks, and that only the answer fails."""
+    remotes, asked_at = Remotes(), []
+    for _ in range(60):
+        if await remotes.choose("m", URLS) == A:
+            asked_at.append(asyncio.get_running_loop().time())
+            remotes.condemn(A, "it answers 500")
+        await asyncio.sleep(10)
+
+    assert [10, 10, 20, 40, 80, 160] == [round(later - at) for at, later in pairwise(asked_at)][:6]
+
+
+@in_virtual_time
+async def test_one_that_has_answered_since_begins_with_a_short_pause() -> None:
+    remotes = Remotes()
+    for _ in range(5):
+        remotes.condemn(A, "no answer")
+        await asyncio.sleep(LONGEST_PAUSE_S)
+    remotes.praise(A)
+    remotes.condemn(A, "no answer")
+    await asyncio.sleep(FIRST_PAUSE_S)
+
+    assert await remotes.choose("m", URLS) == A
+
+
+@in_virtual_time
+async def test_a_failure_of_long_ago_is_forgotten() -> None:
+    remotes = Remotes()
+    for _ in range(5):
+        remotes.condemn(A, "no answer")
+        await asyncio.sleep(CONNECT_S)
+    await asyncio.sleep(3 * LONGEST_PAUSE_S)
+    remotes.condemn(A, "no answer")
+    await asyncio.sleep(FIRST_PAUSE_S)
+
+    assert await remotes.choose("m", URLS) == A
+
+
+@in_virtual_time
+async def test_one_that_failed_is_nobodys_spare_until_its_pause_is_over() -> None:
+    remotes = Remotes()
+
+    assert [True, False] == [remotes.has_spare(A, (A, B)), remotes.has_spare(A, [A])]
+
+    remotes.condemn(B, "no answer")
+    assert not remotes.has_spare(A, (A, B))
+
+    await asyncio.sleep(FIRST_PAUSE_S)
+    assert remotes.has_spare(A, (A, B))
 
 
 @in_virtual_time
