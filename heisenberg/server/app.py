@@ -35,13 +35,14 @@ from heisenberg.server.dialects import openai
 from heisenberg.server.dialects.lmstudio import routes as lmstudio
 from heisenberg.server.dialects.ollama import routes as ollama
 from heisenberg.server.exchange import Exchange
+from heisenberg.server.folders import without_folders
 from heisenberg.server.metrics import Metrics
 from heisenberg.server.origins import VARY, answer_headers, preflight_headers
 from heisenberg.server.own import PATHS as OWN_PATHS
 from heisenberg.server.own import own_app
 from heisenberg.server.ready import Preloads
 from heisenberg.server.routes import Route, Routes
-from heisenberg.server.shapes import error_body, stream_end, unexpected_body, without_folders
+from heisenberg.server.shapes import error_body, stream_end, unexpected_body
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +60,6 @@ ROUTES = (
     Route("GET", "/v1/audio/voices", speeches.list_voices, "openai"),
     Route("GET", "/v1/audio/models", speeches.list_models, "openai"),
 )
-
-OUR_FIRST_PARTS = frozenset(path.split("/")[1] for path in (*(route.path for route in ROUTES), *OWN_PATHS))
-"""Of paths, as ``v1``."""
 
 LONGEST_URL = 8000
 """Bytes of a path and its query."""
@@ -187,7 +185,7 @@ async def _refuse(exchange: Exchange, message: str, status: int, headers: Sequen
 
 async def _fail(exchange: Exchange, message: str, status: int, *, is_patient: bool = True) -> None:
     """Say it in the dialect of the path: as the whole answer, or as the end of what has begun."""
-    path, message = exchange.scope["path"], without_folders(message, OUR_FIRST_PARTS)
+    path, message = exchange.scope["path"], without_folders(message)
     if not exchange.has_begun:
         if is_patient:
             await exchange.discard_body()

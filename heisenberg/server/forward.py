@@ -1,20 +1,18 @@
 """Hands a request on to the server that has the model, and its answer back, byte for byte.
 
 For every path that llama-server speaks itself. Of a stream nothing is parsed: each read is written at once. Which
-model, and what may be asked of it, is decided by the dialect that calls this; answers that have to be read go through
-``upstream.py``.
+model, and what may be asked of it, is decided by the dialect that calls this; how it is asked, in ``upstream.py``.
 """
 
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import aiohttp
 
 from heisenberg.runner.fleet import ModelLease
 from heisenberg.server.asgi import STREAM_HEADERS, BadRequest, Header, Send
 from heisenberg.server.context import Context
-from heisenberg.server.upstream import reason_of
+from heisenberg.server.upstream import posted, reason_of
 from heisenberg.server.waiting import Waiting
 
 HANDED_BACK = frozenset({"content-type", "retry-after", "x-request-id"})
@@ -29,26 +27,18 @@ LAST_BYTES = 2000
 _TOKENS = re.compile(rb'"(?:completion_tokens|output_tokens|predicted_n)"\s*:\s*(\d{1,9})')
 
 
-class Unanswered(BadRequest):
-    """The model's server gave no answer, and none of it was handed back: another one may be asked."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, 502)
-
-
 async def forward(context: Context, lease: ModelLease, path: str, body: bytes, send: Send, waiting: Waiting) -> int:
     """POST *body* to *path* of the leased server; its answer goes to *send*. How many tokens it says it has.
 
     Cancelling this closes the connection, so that the model stops at once.
     Raises: Unanswered; BadRequest (502) if the answer breaks off, or if it is none.
     """
-    async with _posted(context, lease, path, body) as response:
-        is_stream = response.content_type == "text/event-stream"
-        first = await _first(response, lease, is_stream)
+    async with posted(context, lease, path, body, is_streamed=waiting.is_streamed) as answer:
+        response, first = answer.response, answer.first
         await waiting.end()
         if response.status in BETWEEN_US or 300 <= response.status < 400:
             raise BadRequest(f"{lease.model.name}: its server answers {response.status}: {reason_of(first)}", 502)
-        if not is_stream:
+        if not answer.is_in_pieces:
             await _hand_back_whole(response, path, first, send, waiting)
             return _tokens(first)
         if not waiting.has_begun:
@@ -81,35 +71,6 @@ async def _hand_back_whole(
     headers = [*_headers(response), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-@asynccontextmanager
-async def _posted(context: Context, lease: ModelLease, path: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
-    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-    if lease.api_key:
-        headers["Authorization"] = f"Bearer {lease.api_key}"
-    try:
-        response = await context.http.post(
-            lease.url.rstrip("/") + path, data=body, headers=headers, allow_redirects=False
-        )
-    except (aiohttp.ClientError, OSError) as exc:
-        raise _unanswered(lease, exc) from exc
-    try:
-        yield response
-    finally:
-        response.close()  # not release(): that would let the model finish what nobody reads
-
-
-async def _first(response: aiohttp.ClientResponse, lease: ModelLease, is_stream: bool) -> bytes:
-    """The first of a stream, or all of another answer: until then nothing is lost by asking again."""
-    try:
-        return await (response.content.readany() if is_stream else response.read())
-    except (aiohttp.ClientError, OSError) as exc:
-        raise _unanswered(lease, exc) from exc
-
-
-def _unanswered(lease: ModelLease, exc: Exception) -> Unanswered:
-    return Unanswered(f"{lease.model.name}: its server does not answer ({exc or type(exc).__name__}).")
 
 
 def _headers(response: aiohttp.ClientResponse) -> Sequence[Header]:

@@ -4,8 +4,7 @@ For failures that no dialect sees: refused by the rules of ``security.py``, unkn
 dialect tells its own is its own affair.
 """
 
-import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 from heisenberg.server import sse
@@ -27,18 +26,6 @@ _SHAPES: tuple[tuple[str, ErrorBody], ...] = (
     (openai.MESSAGES, openai.messages_error_body),
 )
 """The first prefix that fits; all other paths speak like OpenAI."""
-
-
-_FOLDERS = re.compile(r"""(?<![\w.:/\\])(?:/(?:[^\s/"']+/)+|[A-Za-z]:\\(?:[^\\/:*?"<>|]+\\)*)(?=[^\s/"'])""")
-
-
-def without_folders(message: str, ours: Collection[str]) -> str:
-    """*message* with files named, but not where they are: that tells strangers who uses this machine, and how.
-
-    Args:
-        ours: first parts of our own paths, as ``v1``; those stay.
-    """
-    return _FOLDERS.sub(lambda found: found[0] if found[0].partition("/")[2].partition("/")[0] in ours else "", message)
 
 
 def error_body(path: str, message: str, status: int) -> Any:

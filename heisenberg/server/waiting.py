@@ -27,12 +27,12 @@ class Waiting:
         self.has_begun = False
         """Whether the answer's status has been sent."""
         self._send = send
-        self._is_streamed = is_streamed
+        self.is_streamed = is_streamed
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        if self._is_streamed:
+        if self.is_streamed:
             self._timer = asyncio.get_running_loop().call_later(FIRST_S, self._begin)
         return self
 

@@ -20,10 +20,11 @@ from heisenberg.server.asgi import (
     while_connected,
 )
 from heisenberg.server.context import Context
-from heisenberg.server.forward import Unanswered, forward
+from heisenberg.server.forward import forward
 from heisenberg.server.passed_body import PassedBody, read_passed
 from heisenberg.server.request_guard import refuse_forced_tools, refuse_several_answers
 from heisenberg.server.routes import Route
+from heisenberg.server.upstream import twice
 from heisenberg.server.waiting import Waiting
 
 MESSAGES = "/v1/messages"
@@ -165,18 +166,14 @@ async def _answer(context: Context, model: Model, body: PassedBody, scope: Scope
     path: str = scope["path"]
     use: Use = "embed" if path in EMBEDS or path in RANKS else "generate"
     async with Waiting(send, is_streamed=body.is_streamed and path in IN_A_PLACE) as waiting:
-        for is_last in (False, True):
+
+        async def attempt() -> None:
             async with context.fleet.lease(model, use=use, keep_alive_s=body.keep_alive_s) as lease:
                 name = (lease.remote_name or model.name) if model.is_remote else None
                 raw = body.bytes_for(model=name, place=lease.slot if path in IN_A_PLACE else None)
-                try:
-                    subject_of(scope).tokens = await forward(context, lease, path, raw, send, waiting)
-                except Unanswered as exc:
-                    lease.condemn(exc.message)
-                    if is_last:
-                        raise
-                else:
-                    return
+                subject_of(scope).tokens = await forward(context, lease, path, raw, send, waiting)
+
+        await twice(attempt)
 
 
 ROUTES = (

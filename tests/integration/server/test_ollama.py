@@ -334,7 +334,7 @@ async def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     async with served({"gone": "http://127.0.0.1:1"}, tmp_path, server={"port": 0, "ollama_port": 0}) as server:
         status, answer = await post(server, "/api/chat", {"model": "gone", "messages": HELLO})
 
-    assert 503 == status
+    assert 502 == status
     assert "gone" in answer["error"]
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from heisenberg.server.shapes import error_body, stream_end, without_folders
+from heisenberg.server.shapes import error_body, stream_end
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v0/models", "/api/v1/chat", "/nothing", "/models"])
@@ -38,22 +38,3 @@ def test_lm_studios_events_have_names() -> None:
 
 def test_whole_answers_cannot_be_mended() -> None:
     assert stream_end("/v1/models", "application/json", "over") is None
-
-
-@pytest.mark.parametrize(
-    ("said", "shown"),
-    [
-        ('Last line: "cannot open /home/me/models/tiny.gguf".', 'Last line: "cannot open tiny.gguf".'),
-        ("cannot be started (/usr/local/bin/llama-server).", "cannot be started (llama-server)."),
-        ("cannot open '/srv/a-b/c.gguf'", "cannot open 'c.gguf'"),
-        (r"cannot open C:\Users\me and you\tiny.gguf", "cannot open tiny.gguf"),
-        ("use /v1/chat/completions, see GET /v1/models.", "use /v1/chat/completions, see GET /v1/models."),
-        (
-            "None can be reached: http://a:1/v1/x, 1/2/3 or a/b/c",
-            "None can be reached: http://a:1/v1/x, 1/2/3 or a/b/c",
-        ),
-        ("'file:///etc/passwd' is not fetched", "'file:///etc/passwd' is not fetched"),
-    ],
-)
-def test_files_are_named_but_not_where_they_are(said: str, shown: str) -> None:
-    assert shown == without_folders(said, {"v1", "api"})

@@ -32,8 +32,9 @@ from heisenberg.server.dialects.lmstudio import requested
 from heisenberg.server.dialects.lmstudio.described import Residents
 from heisenberg.server.dialects.lmstudio.errors import BadParameter, v1_error
 from heisenberg.server.dialects.lmstudio.events import Event, Narrator, as_bytes
+from heisenberg.server.folders import without_folders
 from heisenberg.server.sse import COMMENT
-from heisenberg.server.upstream import Refused, answering, drain, payloads
+from heisenberg.server.upstream import Refused, Unanswered, answering, payloads
 
 COMMENT_EVERY_S = 10.0
 """While nothing is said: so that nobody takes the connection for dead."""
@@ -114,14 +115,25 @@ async def _say_all(context: Context, asked: Asked, narrator: Narrator, send: Sen
                 if events:
                     await send({"type": "http.response.body", "body": as_bytes(events), "more_body": True})
     except BadRequest as exc:
-        return narrator.fail(v1_error(exc.message, exc.status))
+        return narrator.fail(v1_error(without_folders(exc.message), exc.status))
     except HeisenbergError as exc:
-        return narrator.fail(v1_error(exc.message, status_of(exc)))
+        return narrator.fail(v1_error(without_folders(exc.message), status_of(exc)))
     return [{"type": "chat.end", "result": _result(context, asked, narrator)}]
 
 
 async def _told(context: Context, asked: Asked, narrator: Narrator) -> AsyncGenerator[list[Event]]:
-    """Every event but the last. Raises Refused, HeisenbergError."""
+    """Every event but the last; a server that gives no answer is replaced, once. Raises BadRequest, HeisenbergError."""
+    try:
+        async with contextlib.aclosing(_attempt(context, asked, narrator)) as told:
+            async for events in told:
+                yield events
+    except Unanswered:
+        async with contextlib.aclosing(_attempt(context, asked, narrator)) as told:
+            async for events in told:
+                yield events
+
+
+async def _attempt(context: Context, asked: Asked, narrator: Narrator) -> AsyncGenerator[list[Event]]:
     has_to_load = not Residents(context.fleet.loaded()).can_answer(asked.model)
     yield [*narrator.begin(), *(narrator.begin_loading() if has_to_load else ())]
     async with context.fleet.lease(asked.model, keep_alive_s=asked.keep_alive_s) as lease:
@@ -129,8 +141,8 @@ async def _told(context: Context, asked: Asked, narrator: Narrator) -> AsyncGene
             announced = [] if has_to_load else narrator.begin_loading()
             yield [*announced, *narrator.end_loading(lease.load_seconds)]
         yield narrator.ask()
-        async with answering(context, lease, "/v1/chat/completions", asked.body) as response:
-            async with contextlib.aclosing(payloads(response)) as reads:
+        async with answering(context, lease, "/v1/chat/completions", asked.body) as answer:
+            async with contextlib.aclosing(payloads(answer)) as reads:
                 async for found in reads:
                     events, failure = _heard(narrator, found)
                     yield events
@@ -139,7 +151,6 @@ async def _told(context: Context, asked: Asked, narrator: Narrator) -> AsyncGene
                     if narrator.is_over:
                         break
             yield narrator.finish()
-            await drain(response)
 
 
 def _heard(narrator: Narrator, found: Sequence[bytes]) -> tuple[list[Event], Refused | None]:

@@ -30,7 +30,7 @@ class Narrator:
         self.is_over = False
         self._model, self._clock = model, clock
         self._load_s = 0.0
-        self._is_reading = False
+        self._has_begun = self._is_reading = False
         self._progress = 0.0
         self._block: Block = ""
         self._text: list[str] = []
@@ -40,7 +40,10 @@ class Narrator:
     # ── before the answer ────────────────────────────────────────────────────────────────────────
 
     def begin(self) -> list[Event]:
-        """The chat begins."""
+        """The chat begins. Once: not when another server is asked."""
+        if self._has_begun:
+            return []
+        self._has_begun = True
         return [{"type": "chat.start", "model_instance_id": self._model}]
 
     def begin_loading(self) -> list[Event]:
@@ -56,8 +59,10 @@ class Narrator:
         return [{"type": "model_load.progress", **found, "progress": 1.0}, done]
 
     def ask(self) -> list[Event]:
-        """The model was asked."""
+        """The model was asked; maybe another time, since the first server gave no answer."""
         self.figures = Figures(self._clock)
+        if self._is_reading:
+            return []
         self._is_reading = True
         return [{"type": "prompt_processing.start"}, {"type": "prompt_processing.progress", "progress": 0.0}]
 

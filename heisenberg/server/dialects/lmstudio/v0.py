@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-
 from heisenberg import __version__
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.server.asgi import (
@@ -32,7 +30,7 @@ from heisenberg.server.dialects.lmstudio.completion import Ending, whole
 from heisenberg.server.dialects.lmstudio.described import Residents
 from heisenberg.server.dialects.lmstudio.errors import BadParameter
 from heisenberg.server.dialects.lmstudio.figures import Figures
-from heisenberg.server.upstream import Refused, answering, drain, payloads, whole_answer
+from heisenberg.server.upstream import Answer, Refused, answering, payloads, twice, whole_answer
 from heisenberg.server.waiting import STREAM_TYPE, Waiting
 
 MODELS = "/api/v0/models/"
@@ -84,10 +82,12 @@ async def embed(context: Context, scope: Scope, receive: Receive, send: Send) ->
     subject_of(scope).model = found.name
     body, keep_s = requested.embeddings(request), requested.ttl_s(request)
 
-    async def work() -> None:
+    async def attempt() -> dict[str, Any]:
         async with context.fleet.lease(found, use="embed", keep_alive_s=keep_s) as lease:
-            answer = await whole_answer(context, lease, "/v1/embeddings", body)
-        await send_json(send, {**answer, "model": found.name})
+            return await whole_answer(context, lease, "/v1/embeddings", body)
+
+    async def work() -> None:
+        await send_json(send, {**await twice(attempt), "model": found.name})
 
     await while_connected(receive, work())
 
@@ -111,30 +111,35 @@ async def _complete(context: Context, scope: Scope, receive: Receive, send: Send
 
 
 async def _whole(context: Context, asked: Asked, subject: Subject, send: Send) -> None:
-    async with context.fleet.lease(asked.model, keep_alive_s=asked.keep_alive_s) as lease:
-        figures = Figures(time.perf_counter)
-        answer = whole(await whole_answer(context, lease, asked.path, asked.body), figures, _extras(asked.model))
+    async def attempt() -> tuple[dict[str, Any], Figures]:
+        async with context.fleet.lease(asked.model, keep_alive_s=asked.keep_alive_s) as lease:
+            figures = Figures(time.perf_counter)
+            return await whole_answer(context, lease, asked.path, asked.body), figures
+
+    found, figures = await twice(attempt)
+    answer = whole(found, figures, _extras(asked.model))
     subject.tokens = figures.output_tokens
     await send_json(send, answer)
 
 
 async def _stream(context: Context, asked: Asked, subject: Subject, send: Send) -> None:
-    async with (
-        Waiting(send, is_streamed=True) as waiting,
-        context.fleet.lease(asked.model, keep_alive_s=asked.keep_alive_s) as lease,
-    ):
-        ending = Ending(time.perf_counter, _extras(asked.model), has_usage=asked.has_usage)
-        try:
-            async with answering(context, lease, asked.path, asked.body) as response:
-                await _hand_on(response, ending, waiting, send)
-                await drain(response)
-        finally:
-            subject.tokens = ending.figures.output_tokens
+    async with Waiting(send, is_streamed=True) as waiting:
+
+        async def attempt() -> None:
+            async with context.fleet.lease(asked.model, keep_alive_s=asked.keep_alive_s) as lease:
+                ending = Ending(time.perf_counter, _extras(asked.model), has_usage=asked.has_usage)
+                try:
+                    async with answering(context, lease, asked.path, asked.body) as answer:
+                        await _hand_on(answer, ending, waiting, send)
+                finally:
+                    subject.tokens = ending.figures.output_tokens
+
+        await twice(attempt)
 
 
-async def _hand_on(response: aiohttp.ClientResponse, ending: Ending, waiting: Waiting, send: Send) -> None:
+async def _hand_on(answer: Answer, ending: Ending, waiting: Waiting, send: Send) -> None:
     """Each read in one write; the status is sent with the first, so that a failure before it has its own."""
-    async with contextlib.aclosing(payloads(response)) as reads:
+    async with contextlib.aclosing(payloads(answer)) as reads:
         async for found in reads:
             out, failure = _heard(ending, found)
             await _say(out, ending, waiting, send)

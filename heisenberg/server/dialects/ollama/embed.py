@@ -26,8 +26,8 @@ from heisenberg.server.asgi import (
 from heisenberg.server.context import Context
 from heisenberg.server.dialects.ollama.described import shortened
 from heisenberg.server.dialects.ollama.request import Request, model_name
-from heisenberg.server.dialects.ollama.upstream import Refused, answer_of, twice
 from heisenberg.server.keep_alive import keep_alive_s
+from heisenberg.server.upstream import Refused, twice, whole_answer
 
 TEXTS_AT_ONCE = 32
 MOST_TEXTS = 10_000
@@ -126,7 +126,7 @@ async def _answer(
     context: Context, lease: ModelLease, name: str, texts: Sequence[str], *, may_cut: bool
 ) -> dict[str, Any]:
     try:
-        return await answer_of(context, lease, "/v1/embeddings", {"input": texts})
+        return await whole_answer(context, lease, "/v1/embeddings", {"input": texts})
     except Refused as refused:
         if refused.status == 501:
             raise BadRequest(f'"{name}" does not support embeddings: {refused.message}') from refused
@@ -137,16 +137,16 @@ async def _answer(
             cut = [await _cut(context, lease, text, most_tokens) for text in texts]
         except Refused:
             raise refused from None  # a server that is no llama-server cannot cut
-    return await answer_of(context, lease, "/v1/embeddings", {"input": cut})
+    return await whole_answer(context, lease, "/v1/embeddings", {"input": cut})
 
 
 def _vectors(found: dict[str, Any], count: int) -> list[list[float]]:
     try:
         vectors = [entry["embedding"] for entry in sorted(found["data"], key=lambda entry: int(entry["index"]))]
     except (KeyError, TypeError, ValueError) as exc:
-        raise Refused(500, "the model's server answered with something that holds no embeddings") from exc
+        raise Refused("the model's server answered with something that holds no embeddings") from exc
     if len(vectors) != count:
-        raise Refused(500, f"the model's server embedded {len(vectors)} texts of {count}")
+        raise Refused(f"the model's server embedded {len(vectors)} texts of {count}")
     return vectors
 
 
@@ -163,8 +163,8 @@ def _most_tokens(refused: Refused) -> int:
 
 
 async def _cut(context: Context, lease: ModelLease, text: str, most_tokens: int) -> str:
-    tokens = (await answer_of(context, lease, "/tokenize", {"content": text})).get("tokens") or []
+    tokens = (await whole_answer(context, lease, "/tokenize", {"content": text})).get("tokens") or []
     if len(tokens) <= most_tokens:
         return text
-    found = await answer_of(context, lease, "/detokenize", {"tokens": tokens[:most_tokens]})
+    found = await whole_answer(context, lease, "/detokenize", {"tokens": tokens[:most_tokens]})
     return str(found.get("content") or "")

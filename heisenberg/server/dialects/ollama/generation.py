@@ -31,9 +31,8 @@ from heisenberg.server.context import Context
 from heisenberg.server.dialects.ollama import request as translated
 from heisenberg.server.dialects.ollama.request import Asked, Request, is_streamed, model_name
 from heisenberg.server.dialects.ollama.stream import Shape, Translator, as_line, fold, message_of, now
-from heisenberg.server.dialects.ollama.upstream import Refused, twice
-from heisenberg.server.dialects.ollama.upstream import asked as asked_of
 from heisenberg.server.keep_alive import keep_alive_s
+from heisenberg.server.upstream import Answer, Refused, answering, twice
 
 LINES: Header = (b"content-type", b"application/x-ndjson")
 
@@ -92,8 +91,8 @@ async def _converse(
         async with context.fleet.lease(model, keep_alive_s=seconds) as lease:
             translator = _translator(model_name(request), asked, lease, began_s)
             try:
-                async with asked_of(context, lease, asked.path, asked.body) as response:
-                    await answer(response, translator, send)
+                async with answering(context, lease, asked.path, asked.body) as found:
+                    await answer(found, translator, send)
             finally:  # the client may be gone with the last line in its hands
                 subject_of(scope).tokens = translator.tokens
 
@@ -111,12 +110,12 @@ def _translator(name: str, asked: Asked, lease: ModelLease, began_s: float) -> T
     )
 
 
-async def _stream(response: aiohttp.ClientResponse, translator: Translator, send: Send) -> None:
+async def _stream(answer: Answer, translator: Translator, send: Send) -> None:
     is_started = False
-    async with contextlib.aclosing(_lines(response, translator)) as found:
+    async with contextlib.aclosing(_lines(answer, translator)) as found:
         async for lines in found:
             if not is_started and lines == as_line({"error": translator.error}):
-                raise Refused(500, translator.error)  # nothing was said yet: a status can still tell
+                raise Refused(translator.error)  # nothing was said yet: a status can still tell
             if not is_started:
                 headers = [LINES, *STREAM_HEADERS]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -124,17 +123,17 @@ async def _stream(response: aiohttp.ClientResponse, translator: Translator, send
             await send({"type": "http.response.body", "body": lines, "more_body": not translator.is_over})
 
 
-async def _whole(response: aiohttp.ClientResponse, translator: Translator, send: Send) -> None:
-    lines = b"".join([lines async for lines in _lines(response, translator)])
+async def _whole(answer: Answer, translator: Translator, send: Send) -> None:
+    lines = b"".join([lines async for lines in _lines(answer, translator)])
     if translator.error:
-        raise Refused(500, translator.error)
+        raise Refused(translator.error)
     await send_bytes(send, as_line(fold(lines)), 200, [JSON_HEADER])
 
 
-async def _lines(response: aiohttp.ClientResponse, translator: Translator) -> AsyncGenerator[bytes]:
+async def _lines(answer: Answer, translator: Translator) -> AsyncGenerator[bytes]:
     """What each read makes; the last one ends with the last line."""
     try:
-        async for block in response.content.iter_any():
+        async for block in answer.blocks():
             if lines := translator.feed(block):
                 yield lines
             if translator.is_over:

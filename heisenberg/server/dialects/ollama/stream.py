@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from heisenberg.server.dialects.ollama import conversation
+from heisenberg.server.folders import without_folders
+from heisenberg.server.upstream import reason_in
 
 LONGEST_LINE_BYTES = 32_000_000
 """Of an event; a server that sends more without a line's end is broken."""
@@ -127,8 +129,8 @@ class Translator:
 
     def fail(self, message: str) -> bytes:
         """The last line, if the answer cannot be completed."""
-        self.is_over, self.error = True, message
-        return as_line({"error": message})
+        self.is_over, self.error = True, without_folders(message)
+        return as_line({"error": self.error})
 
     def _safely(self, work: Callable[[], None]) -> bytes:
         """Do *work*; the line that says what was wrong, or nothing."""
@@ -146,7 +148,7 @@ class Translator:
             if line.startswith(b"data:"):
                 self._event(line[5:], before, out)
             elif line.startswith(b"error:"):  # llama-server, some years ago
-                raise BrokenStream(_reason(json.loads(line[6:])))
+                raise BrokenStream(reason_in(json.loads(line[6:])))
             if self.is_over:
                 return
 
@@ -179,7 +181,7 @@ class Translator:
 
     def _other_event(self, event: Event, out: list[str]) -> None:
         if error := event.get("error"):
-            raise BrokenStream(_reason({"error": error}))
+            raise BrokenStream(reason_in({"error": error}))
         self._timings = event.get("timings") or self._timings
         self._usage = event.get("usage") or self._usage
         if "choices" not in event:
@@ -287,20 +289,6 @@ def fold(lines: bytes) -> dict[str, Any]:
     text = "".join(message["content"] for message in messages)
     tools = {"tool_calls": calls} if calls else {}
     return {**last, **message_of("chat", text, thinking, **tools), **more}
-
-
-def reason_of(body: bytes) -> str:
-    """What a server's error answer says."""
-    try:
-        return _reason(json.loads(body))
-    except (ValueError, RecursionError):
-        return body[:300].decode(errors="replace").strip() or "the model's server gave no reason"
-
-
-def _reason(found: object) -> str:
-    error = found.get("error", found) if isinstance(found, dict) else found
-    message = error.get("message", error) if isinstance(error, dict) else error
-    return message if isinstance(message, str) and message else json.dumps(message)
 
 
 def _logprobs(found: object) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama import ChatResponse, GenerateResponse
 
-from heisenberg.server.dialects.ollama.stream import Shape, Translator, fold, reason_of
+from heisenberg.server.dialects.ollama.stream import Shape, Translator, fold
 
 TIMINGS = {"cache_n": 30, "prompt_n": 2, "prompt_ms": 8.5, "predicted_n": 5, "predicted_ms": 40.25}
 
@@ -203,20 +203,6 @@ def test_folded_lines_are_one_answer() -> None:
         "tool_calls": [{"function": {"index": 0, "name": "now", "arguments": {}}}],
     }
     assert (True, 3) == (whole["done"], whole["eval_count"])
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (b'{"error": {"code": 503, "message": "Loading model"}}', "Loading model"),
-        (b'{"error": "no"}', "no"),
-        (b'{"detail": [1]}', '{"detail": [1]}'),
-        (b"Bad Gateway", "Bad Gateway"),
-        (b"", "the model's server gave no reason"),
-    ],
-)
-def test_servers_say_why_in_many_ways(body: bytes, reason: str) -> None:
-    assert reason == reason_of(body)
 
 
 # ── whatever is said arrives ─────────────────────────────────────────────────────────────────────
