@@ -198,9 +198,11 @@ def _voice_activity(config: Config) -> Iterator[Finding]:
 
 def _models(config: Config) -> Iterator[Finding]:
     store = Store(config.models.folder)
-    if config.stt.engine == "whisper":
+    listed = [name for name in config.models.catalog if name in (config.stt.model, config.llm.model)]
+    yield from (Finding("model", "ok", f"{name} as models.catalog has it") for name in listed)
+    if config.stt.engine == "whisper" and config.stt.model not in listed:
         yield _model(store, "speech to text", "stt", "stt.model", config.stt.model)
-    if not config.llm.url:
+    if not config.llm.url and config.llm.model not in listed:
         yield _model(store, "language model", "llm", "llm.model", config.llm.model)
     if config.tts.engine == "piper":
         yield _model(store, "voice", "tts", "tts.voice", config.tts.voice)

@@ -4,6 +4,7 @@ It makes stages and knows nothing of turns; ``main.py`` puts a session together 
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from heisenberg.llm.brain import SchemaBrain
 from heisenberg.runner import engines, llama_options
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
+from heisenberg.runner.catalog.kits import Kind
 from heisenberg.runner.catalog.store import InstalledModel, Store
 from heisenberg.runner.fleet import Fleet
 from heisenberg.runner.lanes import Priority
@@ -173,8 +175,12 @@ class Runner:
     def brain(self) -> SchemaBrain:
         """The language model, as configured. Raises ModelNotFound."""
         llm = self._config.llm
-        service = RemoteService(llm.url, llm.api_key).lease if llm.url else self._llama()
-        return SchemaBrain(llm, self._config.visual, service)
+        if llm.url:
+            return SchemaBrain(llm, self._config.visual, RemoteService(llm.url, llm.api_key).lease)
+        model = self._named(llm.model, "llm")
+        if model.is_remote:
+            llm = llm.model_copy(update={"model": model.remote_name})
+        return SchemaBrain(llm, self._config.visual, self._llama())
 
     def turn_detector(self) -> SmartTurn:
         """Hears whether a sentence is over. Raises ModelNotFound, or VadError if the model is damaged."""
@@ -188,7 +194,7 @@ class Runner:
         return RemoteService(stt.url, stt.api_key).lease
 
     def _whisper(self, name: str, priority: Priority) -> LeaseService:
-        return self._leasing(self._model(name, self.store.find(name, "stt")), priority)
+        return self._leasing(self._named(name, "stt"), priority)
 
     def _voice(
         self,
@@ -239,10 +245,32 @@ class Runner:
             log.warning("%s", message)
 
     def _llama(self) -> LeaseService:
-        name = self._config.llm.model
-        installed = self.store.find(name, "llm")
-        installed.file(".gguf")  # said now, not at the first question
-        return self._leasing(self._model(name, installed), Priority.VOICE)
+        return self._leasing(self._named(self._config.llm.model, "llm"), Priority.VOICE)
+
+    def _named(self, name: str, kind: Kind) -> Model:
+        """The model called *name* in the configuration: in ``models.catalog``, installed, at a path, or discovered.
+
+        Raises: ModelNotFound.
+        """
+        if name in self._config.models.catalog:
+            return self._listed(name, kind)
+        try:
+            installed = self.store.find(name, kind)
+        except ModelNotFound as exc:
+            with contextlib.suppress(ModelNotFound):
+                return self._listed(name, kind)
+            raise exc from None
+        if kind == "llm":
+            installed.file(".gguf")  # said now, not at the first question
+        return self._model(name, installed)
+
+    def _listed(self, name: str, kind: Kind) -> Model:
+        model = self.fleet.catalog.find(name)
+        if model.kind != kind:
+            raise ModelNotFound(f'Model "{name}" is {model.kind}, {kind} is needed. See: heisenberg models list')
+        if model.is_remote and kind != "llm":
+            raise ModelNotFound(f'Model "{name}" runs on another server; set {kind}.engine and {kind}.url instead.')
+        return model
 
     def _model(self, name: str, installed: InstalledModel) -> Model:
         """*installed* as clients know it, so that they share its process; by *name* where there are no clients."""

@@ -145,7 +145,7 @@ class LlmConfig(Section):
     """The language model."""
 
     backend: Literal["llama.cpp", "openai"] = Field("llama.cpp", description="llama.cpp runs a server here; openai uses the server at llm.url.")
-    model: str = Field("smollm2-135m", description="An installed model, the path of a GGUF file, or the server's name for it.")
+    model: str = Field("smollm2-135m", description="An installed model, one of models.catalog, the path of a GGUF file, or the name that the server at llm.url has for it.")
     url: str = Field("", description="http://host:port of an OpenAI-compatible server; with it nothing is started here.")
     api_key: str = Field("", description="Key for llm.url.")
     server_path: str = Field("", description='A llama-server program; "" looks on the PATH, then uses the embedded one.')

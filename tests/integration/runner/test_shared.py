@@ -14,6 +14,7 @@ from heisenberg.core.errors import UpstreamError
 from heisenberg.models import Runner, assistants_models
 from heisenberg.runner.lanes import Priority
 from tests.fakes.gguf_writer import write_gguf
+from tests.fakes.llama_server import FakeLlamaServer
 from tests.integration.runner.machine import PROGRAM, ask
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
@@ -71,6 +72,32 @@ async def test_the_assistants_model_may_have_an_entry_of_its_own(config: Config)
         async with runner._llama()() as voice, runner.fleet.lease(model) as client:
             assert voice.url == client.url
             assert (0, 1) == (voice.slot, client.slot)  # type: ignore[attr-defined]
+
+
+async def test_the_assistant_may_use_a_model_of_the_catalog_by_its_name(config: Config) -> None:
+    entry = CatalogConfig.model_validate({"path": "talk", "parameters": {"mlock": True}})
+    named = config.models.model_copy(update={"catalog": {"mine": entry}})
+    llm = config.llm.model_copy(update={"model": "mine"})
+    async with Runner(config.model_copy(update={"models": named, "llm": llm})) as runner:
+        async with runner._llama()() as voice:
+            assert "mine" == voice.model.name  # type: ignore[attr-defined]
+            assert {"mlock": True} == voice.model.parameters  # type: ignore[attr-defined]
+
+
+async def test_the_assistant_may_use_a_model_of_other_servers_by_its_name(config: Config) -> None:
+    """The first of them is gone."""
+    async with FakeLlamaServer() as upstream:
+        upstream.enqueue('{"reply": "Good evening.", "mood": "calm", "intensity": 0.5, "prompt": "a lake"}')
+        entry = CatalogConfig.model_validate({"urls": ["http://127.0.0.1:1", upstream.url], "remote_name": "theirs"})
+        named = config.models.model_copy(update={"catalog": {"far": entry}})
+        llm = config.llm.model_copy(update={"model": "far"})
+        async with Runner(config.model_copy(update={"models": named, "llm": llm})) as runner:
+            brain = runner.brain()
+            *_, answer = [thought async for thought in brain.think("Hello", (), "en")]
+            await brain.close()
+
+    assert "theirs" == upstream.requests[-1]["model"]
+    assert "Good evening." == answer.text  # type: ignore[union-attr]
 
 
 def test_options_for_every_model_are_for_the_assistants_too(config: Config) -> None:
