@@ -80,6 +80,8 @@ class Loaded:
     """Leases now, those included that wait for a place in it."""
     memory_bytes: int = 0
     """What its process holds."""
+    stays_s: float = -1.0
+    """Seconds it stays once it is idle, as things stand; negative is for ever."""
 
 
 class Fleet:
@@ -293,7 +295,7 @@ class Fleet:
         now = asyncio.get_running_loop().time()
         expires_in_s = None if seat.expires_at is None else max(0.0, seat.expires_at - now)
         model = replace(self._models[name], name=name)
-        return Loaded(model, _STATES[seat.phase], expires_in_s, len(seat.users), self._memory_bytes(name))
+        return Loaded(model, _STATES[seat.phase], expires_in_s, len(seat.users), self._memory_bytes(name), seat.stays_s)
 
     def _memory_bytes(self, name: str) -> int:
         lane = self._pool.existing(name)

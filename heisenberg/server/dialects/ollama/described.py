@@ -129,8 +129,7 @@ def shortened(vector: Sequence[float], dimensions: int) -> list[float]:
 def _expiry(loaded: Loaded, now: datetime) -> datetime:
     seconds = loaded.expires_in_s
     if seconds is None:  # as long as it is used, and then for its time; or for ever
-        is_staying = not loaded.in_use or loaded.model.is_pinned or loaded.model.ttl_s < 0
-        seconds = math.inf if is_staying else loaded.model.ttl_s
+        seconds = loaded.stays_s if loaded.in_use else math.inf
     return NEVER if seconds < 0 or seconds > 1e9 else now + timedelta(seconds=seconds)
 
 

@@ -85,10 +85,15 @@ def test_a_model_of_which_nothing_is_known_has_no_nulls() -> None:
     [(60.0, 0, "2026-01-01T00:01:00Z"), (None, 1, "2026-01-01T00:05:00Z"), (None, 0, "2300-"), (-1.0, 0, "2300-")],
 )
 def test_when_a_model_leaves(expires_in_s: float | None, in_use: int, expected: str) -> None:
-    entry = described.running(Loaded(MODEL, "loaded", expires_in_s, in_use, 3_000_000_000), NOW)
+    entry = described.running(Loaded(MODEL, "loaded", expires_in_s, in_use, 3_000_000_000, stays_s=300.0), NOW)
 
     assert entry["expires_at"].startswith(expected)
     assert (3_000_000_000, 8192) == (entry["size"], entry["context_length"])
+
+
+def test_a_busy_model_that_was_asked_to_stay_has_no_end() -> None:
+    """Whatever its own time is."""
+    assert described.running(Loaded(MODEL, "loaded", None, 1, stays_s=-1.0), NOW)["expires_at"].startswith("2300-")
 
 
 def test_a_second_process_goes_by_the_models_name() -> None:
