@@ -6,9 +6,9 @@ from typing import Any
 
 from heisenberg.core.config import Config
 from heisenberg.core.errors import ModelNotFound
+from heisenberg.runner.catalog import kits
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
-from heisenberg.runner.catalog.kits import KNOWN_MODELS
 from heisenberg.runner.catalog.store import InstalledModel, Store
 
 Row = dict[str, Any]
@@ -23,7 +23,7 @@ def listed(config: Config, store: Store) -> list[Row]:
     rows += [_installed_row(model) for file, model in installed.items() if file not in shown]
     there = {row["name"] for row in rows} | {model.name for model in installed.values()}
     incomplete = store.incomplete()
-    for known in KNOWN_MODELS.values():
+    for known in kits.KNOWN_MODELS.values():
         if known.name not in there:
             status = f"incomplete: {incomplete[known.name]}" if known.name in incomplete else "not installed"
             rows.append(_row(known.name, known.kind, status, known.size_bytes, known.what, None))
@@ -37,7 +37,7 @@ def shown(name: str, config: Config, store: Store) -> Row:
         (row for row in rows if name in row["aliases"]), None
     )
     facts = dict(row) if row is not None else _installed_row(store.find(name))
-    if known := KNOWN_MODELS.get(name):
+    if known := kits.KNOWN_MODELS.get(name):
         facts |= {"licence": known.licence, "provenance": known.provenance}
         facts["files"] = [{"name": f.name, "bytes": f.size_bytes, "sha256": f.sha256} for f in known.files]
     elif row is None or row["path"]:
@@ -87,7 +87,7 @@ def _catalog_row(model: Model, installed: Mapping[Path, InstalledModel], config:
 
 
 def _installed_row(model: InstalledModel) -> Row:
-    what = KNOWN_MODELS[model.name].what if model.name in KNOWN_MODELS else model.origin or "placed by hand"
+    what = kits.KNOWN_MODELS[model.name].what if model.name in kits.KNOWN_MODELS else model.origin or "placed by hand"
     return _row(model.name, model.kind, "installed", model.size_bytes, what, str(model.path))
 
 

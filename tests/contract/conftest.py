@@ -86,7 +86,7 @@ def _warm_up(url: str) -> None:
     """Its speech models start now, so that no test seems to leave a process behind."""
     with openai.OpenAI(base_url=url, api_key="none") as client:
         said = client.audio.speech.create(model="tts-1", voice="alloy", input="Hello.", response_format="wav")
-        client.audio.transcriptions.create(model="whisper-1", file=("said.wav", said.content))
+        client.audio.transcriptions.create(model="whisper-1", language="en", file=("said.wav", said.content))
 
 
 async def _listening(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -584,7 +584,7 @@ def test_the_list_tells_installed_from_available(index: Site, store: Store, caps
     run(store, "pull", "a")
     capsys.readouterr()
     run(store, "list")
-    assert re.search(r"^a +language model +1 MB +installed +a test$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^a +language model +1 MB +installed +2048 +a test$", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("known")
