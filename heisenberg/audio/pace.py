@@ -72,7 +72,8 @@ class Pace:
     @property
     def played_s(self) -> float:
         """Seconds heard since the reply began."""
-        return max(0.0, self._queued_s - self.waiting_s)
+        # To the microsecond: sums of a clock that has run for days leave crumbs, and nothing heard must be zero.
+        return round(max(0.0, self._queued_s - self.waiting_s), 6)
 
     def finish(self) -> float:
         """The reply is over; seconds heard of it."""
