@@ -159,8 +159,7 @@ def configuration_md() -> str:
         "Lists and tables are JSON: `HEISENBERG_OSC__TARGETS='[\"127.0.0.1:7000\"]'`. Empty variables do not count.",
         "",
         "Names from earlier versions that still work:",
-        *(f"`{old}` ({_code(key)})," for old, key in sources.ALIASES.items()),
-        *(f"`{old}` (accepted, no effect yet)." for old in sources.WITHOUT_EFFECT),
+        ", ".join(f"`{old}` ({_code(key)})" for old, key in sources.ALIASES.items()) + ".",
     ]
     for section, table in keys.sections().items():
         lines += ["", f"## [{section}]", "", _sentence(table["description"]), ""]

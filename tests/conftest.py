@@ -38,7 +38,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("HEISENBERG_E2E_"):
             continue  # addresses the tests themselves
-        if name.startswith(sources.PREFIX) or name in (*sources.ALIASES, *sources.WITHOUT_EFFECT, "NO_COLOR"):
+        if name.startswith(sources.PREFIX) or name in (*sources.ALIASES, "NO_COLOR"):
             monkeypatch.delenv(name)
 
 

@@ -13,6 +13,7 @@ from heisenberg.core.audio import AudioChunk, Samples
 from heisenberg.core.events import Event
 from heisenberg.core.stages import (
     Exchange,
+    OnWords,
     Recogniser,
     Recognition,
     ReplySentence,
@@ -97,10 +98,11 @@ class WatchedRecogniser:
     def __init__(self, recogniser: Recogniser, trace: Trace) -> None:
         self._recogniser = recogniser
         self._trace = trace
+        self.is_streaming = recogniser.is_streaming
 
-    def open(self, on_partial: Callable[[str], None]) -> Recognition:
+    def open(self, on_partial: Callable[[str], None], on_words: OnWords | None = None) -> Recognition:
         """Begin an utterance."""
-        return WatchedRecognition(self._recogniser.open(on_partial), self._trace)
+        return WatchedRecognition(self._recogniser.open(on_partial, on_words), self._trace)
 
     async def warm_up(self) -> None:
         """Start what is slow to start."""

@@ -120,17 +120,26 @@ class TurnConfig(Section):
 class SttConfig(Section):
     """Speech to text."""
 
-    engine: Literal["whisper", "wyoming", "openai"] = Field("whisper", description="whisper runs here; wyoming uses a service at stt.url, openai an OpenAI-compatible server there.")
-    model: str = Field("whisper-tiny.en", description="An installed model, a folder, or a hub repository of CTranslate2 weights; with openai, the server's name for it.")
+    engine: Literal["whisper", "moshi", "wyoming", "openai"] = Field("whisper", description="whisper and moshi (Kyutai, truly streaming) run here; wyoming uses a service at stt.url, openai an OpenAI-compatible server there.")
+    model: str = Field("whisper-tiny.en", description="An installed model, a folder, or a hub repository of weights (CTranslate2 for whisper; moshi, which takes stt-1b-en_fr if none is named); with openai, the server's name for it.")
     url: str = Field("", description="tcp://host:port of a Wyoming service, or http://host:port of an OpenAI-compatible server.")
     api_key: str = Field("", description="Key for stt.url, with engine openai.")
     language: str = Field("en", description='ISO 639-1 code, or "auto" to detect it (multilingual models only).')
     languages: list[str] = Field(["en", "fr"], min_length=1, description="Languages that detection may choose from.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run; cpu uses int8, cuda float16.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to run; whisper uses int8 on cpu, float16 on cuda, and has no mps (Apple's GPU): it takes auto then.")
     threads: int = Field(0, ge=0, le=64, description="CPU threads; 0 chooses half of the cores, at most 4.")
     beam_size: int = Field(3, ge=1, le=10, description="Beam of the final transcript; partial ones always use 1.")
     partials: bool = Field(True, description="Transcribe while the user speaks, where the CPU allows.")
+    pause_threshold: Fraction = Field(0.6, description="With moshi: probability (0–1) of a pause at which it takes a sentence for finished.")
     timeout_seconds: float = Field(20.0, ge=1, le=300, description="Longest wait for a final transcript.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_its_model(cls, given: object) -> object:
+        """Kyutai's own default, where moshi is asked for and no model."""
+        if isinstance(given, dict) and given.get("engine") == "moshi":
+            return {"model": "stt-1b-en_fr", **given}
+        return given
 
     @model_validator(mode="after")
     def _has_its_service(self) -> "SttConfig":
@@ -200,6 +209,23 @@ DEFAULT_VISUAL_SCHEMA: dict[str, VisualField] = {
 }
 
 
+FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+class PresetConfig(Section):
+    """A style: what ambient mode makes of what is being said, and where it sends that."""
+
+    system_prompt: str = Field("", description="What the language model is told; empty is ambient mode's own.")
+    fields: dict[FieldName, VisualField] = Field({}, alias="schema", description="Its fields; empty are those of visual.schema.")
+    addresses: dict[FieldName, Annotated[str, Field(pattern=r"^/[^\s#*,?\[\]{}]+$")]] = Field({}, description="OSC address of a field, in place of /visual/<name>.")
+
+    @model_validator(mode="after")
+    def _json_is_taken(self) -> "PresetConfig":
+        if "json" in self.fields:
+            raise ValueError("a visual field cannot be named json: /visual/json carries the whole object")
+        return self
+
+
 class VisualConfig(Section):
     """What the language model may say to the visuals."""
 
@@ -207,15 +233,24 @@ class VisualConfig(Section):
         "quick_first",
         description="What the model writes first: the fields that take a few tokens (enums, numbers), then the reply, then texts; the reply; or all visuals.",
     )
-    fields: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], VisualField] = Field(
-        DEFAULT_VISUAL_SCHEMA, alias="schema", description="The fields; each is sent as /visual/<name>."
-    )
+    fields: dict[FieldName, VisualField] = Field(DEFAULT_VISUAL_SCHEMA, alias="schema", description="The fields; each is sent as /visual/<name>.")
+    preset: str = Field("", description='Style of ambient mode at start: one of visual.presets, or a built-in one; "" is the plain schema.')
+    presets: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")], PresetConfig] = Field({}, description="Styles by name, switched while it runs.")
 
     @model_validator(mode="after")
     def _json_is_taken(self) -> "VisualConfig":
         if "json" in self.fields:
             raise ValueError("a visual field cannot be named json: /visual/json carries the whole object")
         return self
+
+
+class BrainConfig(Section):
+    """Ambient mode (`heisenberg run --mode ambient`): what is being said becomes visuals. Seconds of sound, not of the clock."""
+
+    analysis_interval: float = Field(6.0, ge=0.5, le=600, description="Least time between two analyses in seconds, unless a sentence ended and the model is idle.")
+    sentence_timeout: float = Field(5.0, ge=1, le=60, description="A sentence that is not complete this long after its first word is taken as it is, in seconds.")
+    window_seconds: float = Field(60.0, ge=5, le=600, description="How much of what was said the model is shown, in seconds.")
+    commands: bool = Field(True, description="In ambient mode, too, the wake word starts a spoken command.")
 
 
 class TtsConfig(Section):
@@ -243,6 +278,7 @@ class OscConfig(Section):
     """Open Sound Control, for TouchDesigner and others."""
 
     targets: list[Annotated[str, Field(pattern=r"^\S+:\d{1,5}$"), AfterValidator(_with_real_port)]] = Field(["127.0.0.1:7000"], description="Receivers as host:port; [] sends nothing.")
+    listen: str = Field("", pattern=r"^(\S+:\d{1,5})?$", description='Address for commands over OSC as host:port, for example "127.0.0.1:7001"; "" takes none.')
     max_datagram_bytes: int = Field(1400, ge=256, le=8000, description="Largest datagram; 1400 suits a LAN, 8000 loopback.")
     level_rate_hz: float = Field(30.0, ge=0, le=60, description="Level and VAD messages per second; 0 sends none.")
     heartbeat_seconds: float = Field(1.0, ge=0.1, le=60, description="Seconds between heartbeats and snapshots.")
@@ -378,6 +414,7 @@ class Config(Section):
     stt: SttConfig = SttConfig()
     llm: LlmConfig = LlmConfig()
     visual: VisualConfig = VisualConfig()
+    brain: BrainConfig = BrainConfig()
     tts: TtsConfig = TtsConfig()
     osc: OscConfig = OscConfig()
     runner: RunnerConfig = RunnerConfig()
@@ -386,6 +423,15 @@ class Config(Section):
     watchdog: WatchdogConfig = WatchdogConfig()
     debug: DebugConfig = DebugConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _is_heard_by_moshi(self) -> "Config":
+        if self.stt.engine == "moshi" and 0 < self.audio.sample_rate < 16_000:
+            raise ValueError(
+                f"audio.sample_rate is {self.audio.sample_rate}, which stt.engine = \"moshi\" cannot use: it hears at 24000 Hz, and a microphone "
+                "below 16000 Hz has no consonants to give it; use 24000, or 0 for the device's own"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_its_runtimes(self) -> "Config":

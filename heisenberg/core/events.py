@@ -183,6 +183,76 @@ class SpeakingResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModeChanged(Event):
+    """The assistant listens in another way."""
+
+    mode: str
+    """``assistant`` or ``ambient``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetChanged(Event):
+    """Ambient mode has another style."""
+
+    preset: str
+    """Its name; empty is the plain schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceHeard(Event):
+    """Ambient mode: something was said, to its end."""
+
+    text: str
+    """The sentence, or what there was of it."""
+    start: float
+    """Where it began, in seconds of audio since the input opened."""
+    end: float
+    """Where it ended, in seconds of audio since the input opened."""
+    reason: str
+    """``complete``, ``timeout`` (it took too long), ``silence`` or ``end_of_input``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisStarted(Event):
+    """Ambient mode: the language model looks at what was said."""
+
+    analysis: int
+    """Its number, 1 for the first."""
+    model: str
+    """The language model."""
+    preset: str
+    """The style it is to make."""
+    audio_at: float
+    """Up to where it was shown what was said, in seconds of audio since the input opened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisCompleted(Event):
+    """Ambient mode: it is done; the visuals are these now."""
+
+    analysis: int
+    """Its number."""
+    visual: dict[str, str | float]
+    """All visual fields."""
+    changed: list[str]
+    """Those that are not as before."""
+    seconds: float
+    """How long it took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisFailed(Event):
+    """Ambient mode: it failed or was given up; the visuals stay as they are."""
+
+    analysis: int
+    """Its number."""
+    code: str
+    """A stable code from docs/reference/errors.md, or ``interrupted`` by a spoken command."""
+    message: str
+    """One line for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OscSent(Event):
     """A datagram left for the OSC targets (levels and heartbeats excepted)."""
 

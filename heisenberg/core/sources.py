@@ -26,11 +26,9 @@ ALIASES: Mapping[str, str] = {
     "AUDIO_CHUNK_SIZE": "audio.chunk_size",
     "MOSHI_DEVICE": "stt.device",
     "OLLAMA_MODEL": "llm.model",
+    "BRAIN_ANALYSIS_INTERVAL": "brain.analysis_interval",
 }
 """Names from before Heisenberg had sections; the names with HEISENBERG_ win over them."""
-
-WITHOUT_EFFECT = ("BRAIN_ANALYSIS_INTERVAL",)
-"""Names that are still accepted and do nothing yet."""
 
 KeyPath = tuple[str, ...]
 
@@ -135,9 +133,6 @@ def from_environment(variables: Mapping[str, str | None], name: str) -> Layer:
     for variable, key in ALIASES.items():
         if variable in ours and _is_usable(name, variable, key, ours[variable]):
             _put_variable(layer, variable, tuple(key.split(".")), ours[variable])
-    for variable in WITHOUT_EFFECT:
-        if variable in ours:
-            log.warning("%s %s: has no effect yet", name, variable)
     for variable, text in sorted(ours.items()):  # HEISENBERG_A__B before HEISENBERG_A__B__C
         if variable.startswith(PREFIX) and "__" in variable[len(PREFIX) :]:
             _put_variable(layer, variable, tuple(variable[len(PREFIX) :].lower().split("__")), text)

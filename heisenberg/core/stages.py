@@ -11,7 +11,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from heisenberg.core.audio import AudioChunk, Samples
+from heisenberg.core.config import PresetConfig
 from heisenberg.core.events import Event
+from heisenberg.core.recordings import TimedWord
 
 # ── hearing ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -242,11 +244,21 @@ class Recognition(Protocol):
         """Forget it; no partial arrives after this returns."""
 
 
+OnWords = Callable[[Sequence[TimedWord]], None]
+"""Told words that will not change any more; their times count from the utterance's first sample."""
+
+
 class Recogniser(Protocol):
     """Speech to text."""
 
-    def open(self, on_partial: Callable[[str], None]) -> Recognition:
-        """Begin an utterance. *on_partial* is called on the event loop with the words so far."""
+    is_streaming: bool
+    """Whether words come while they are said, for as long as somebody speaks; otherwise utterances are to be short."""
+
+    def open(self, on_partial: Callable[[str], None], on_words: OnWords | None = None) -> Recognition:
+        """Begin an utterance. *on_partial* is called on the event loop with the words so far.
+
+        A streaming recogniser also calls *on_words*, in order and each word once, before ``finish`` returns.
+        """
 
     async def warm_up(self) -> None:
         """Start what is slow to start. Raises HeisenbergError."""
@@ -312,6 +324,22 @@ class Brain(Protocol):
     async def prepare(self, history: Sequence[Exchange]) -> None:
         """A question is about to come: let the server read what is known of the prompt already. Never raises
         HeisenbergError; may be cancelled at any time."""
+
+    async def warm_up(self) -> None:
+        """Start what is slow to start. Raises HeisenbergError."""
+
+
+class Analyst(Protocol):
+    """The language model that turns what is being said into visuals, without a word of its own."""
+
+    model: str
+    """Its name, for the events."""
+
+    def analyse(self, context: str, preset: PresetConfig) -> AsyncIterator[VisualField | Answer]:
+        """Stream what *context* (what was said, the newest last) looks like: fields, then one Answer without text.
+
+        Closing the iterator cancels the generation at the server. Raises BrainError.
+        """
 
     async def warm_up(self) -> None:
         """Start what is slow to start. Raises HeisenbergError."""

@@ -34,7 +34,8 @@ def whisper(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
         sockets: a short folder that only we may enter.
     """
     languages = config.languages if config.language == "auto" else [config.language]
-    options: tuple[str, ...] = ("--device", config.device, "--threads", str(config.threads or _speech_threads()))
+    device = "auto" if config.device == "mps" else config.device  # CTranslate2 knows nothing of Apple's GPU
+    options: tuple[str, ...] = ("--device", device, "--threads", str(config.threads or _speech_threads()))
     options += ("--beam-size", str(config.beam_size), "--languages", ",".join(languages))
     # Silent weights loading: the hub's progress bars would fill the log.
     env = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}

@@ -15,7 +15,7 @@ import numpy as np
 
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import HeisenbergError, TranscriptionError
-from heisenberg.core.stages import LeaseService, Recognition, ServiceLease, Transcript
+from heisenberg.core.stages import LeaseService, OnWords, Recognition, ServiceLease, Transcript
 from heisenberg.stt import wyoming
 from heisenberg.stt.heard import Heard
 from heisenberg.stt.pace import Pace
@@ -40,6 +40,8 @@ class BufferedRecogniser:
         timeout_s: longest wait for a final transcript, in seconds.
     """
 
+    is_streaming = False
+
     def __init__(
         self, lease: LeaseService, *, language: str, partials: bool, timeout_s: float, ask: Ask | None = None
     ) -> None:
@@ -50,8 +52,8 @@ class BufferedRecogniser:
         self._timeout_s = timeout_s
         self.pace = Pace()
 
-    def open(self, on_partial: Callable[[str], None]) -> Recognition:
-        """Begin an utterance."""
+    def open(self, on_partial: Callable[[str], None], on_words: OnWords | None = None) -> Recognition:
+        """Begin an utterance. Its words are certain at its end only: *on_words* is not called."""
         return BufferedRecognition(self, on_partial if self._partials else None)
 
     async def warm_up(self) -> None:

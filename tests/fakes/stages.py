@@ -22,6 +22,7 @@ from heisenberg.core.stages import (
     CommandStarted,
     EndReason,
     Exchange,
+    OnWords,
     ReplySentence,
     ReplyToken,
     Resumed,
@@ -233,6 +234,8 @@ class FakeRecognition:
 class FakeRecogniser:
     """Says what was enqueued, one item for each ``finish``."""
 
+    is_streaming = False
+
     def __init__(self) -> None:
         self._script: deque[str | Transcript | Exception | asyncio.Event] = deque()
         self.opened: list[FakeRecognition] = []
@@ -240,7 +243,7 @@ class FakeRecogniser:
     def enqueue(self, *items: str | Transcript | Exception | asyncio.Event) -> None:
         self._script.extend(items)
 
-    def open(self, on_partial: Callable[[str], None]) -> FakeRecognition:
+    def open(self, on_partial: Callable[[str], None], on_words: OnWords | None = None) -> FakeRecognition:
         self.opened.append(FakeRecognition(self._script, on_partial))
         return self.opened[-1]
 

@@ -60,7 +60,7 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
         ),
         (
             '[stt]\nengine = "wisper"',
-            'config.toml: stt.engine is "wisper"; expected one of "whisper", "wyoming", "openai". '
+            'config.toml: stt.engine is "wisper"; expected one of "whisper", "moshi", "wyoming", "openai". '
             'Did you mean "whisper"?',
         ),
         (
@@ -83,7 +83,8 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
         (
             "[zzz]\nmodel = 'x'",
             "config.toml: [zzz] is not a section. There are "
-            "audio, wakeword, vad, turn, stt, llm, visual, tts, osc, runner, models, server, watchdog, debug, log.",
+            "audio, wakeword, vad, turn, stt, llm, visual, brain, "
+            "tts, osc, runner, models, server, watchdog, debug, log.",
         ),
         (
             "silence_seconds = 1",

@@ -1,6 +1,5 @@
 """Which source wins, and where the file is looked for."""
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -74,6 +73,8 @@ def test_dotenv_may_name_the_file(folder: Path) -> None:
         ("HEISENBERG_WAKEWORD__THRESHOLDS", '{"alexa": 0.8}', "wakeword", "thresholds", {"alexa": 0.8}),
         ("HEISENBERG_WAKEWORD__THRESHOLDS__ALEXA", "0.8", "wakeword", "thresholds", {"alexa": 0.8}),
         ("AUDIO_SAMPLE_RATE", "48000", "audio", "sample_rate", 48000),
+        ("BRAIN_ANALYSIS_INTERVAL", "3.0", "brain", "analysis_interval", 3.0),
+        ("MOSHI_DEVICE", "mps", "stt", "device", "mps"),
         ("AUDIO_CHANNELS", "2", "audio", "channels", 2),
         ("AUDIO_CHUNK_SIZE", "480", "audio", "chunk_size", 480),
         ("OLLAMA_MODEL", "llama3.2", "llm", "model", "llama3.2"),
@@ -115,21 +116,24 @@ def test_empty_variables_do_not_count(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_a_device_from_before_that_is_not_known_is_ignored_aloud(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("MOSHI_DEVICE", "mps")
+    monkeypatch.setenv("MOSHI_DEVICE", "xpu")
 
     assert "auto" == load().config.stt.device
-    assert ['environment MOSHI_DEVICE: is "mps", ignored; stt.device is one of auto, cpu, cuda'] == caplog.messages
+    assert ['environment MOSHI_DEVICE: is "xpu", ignored; stt.device is one of auto, cpu, cuda, mps'] == caplog.messages
 
 
-def test_a_name_without_effect_says_so(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("BRAIN_ANALYSIS_INTERVAL", "3")
-    caplog.set_level(logging.WARNING)
+def test_moshi_refuses_a_microphone_below_16_khz(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIO_SAMPLE_RATE", "8000")
+    monkeypatch.setenv("HEISENBERG_STT__ENGINE", "moshi")
 
-    load()
+    with pytest.raises(ConfigError, match="audio.sample_rate is 8000.*cannot use.*use 24000"):
+        load()
 
-    assert ["environment BRAIN_ANALYSIS_INTERVAL: has no effect yet"] == caplog.messages
+
+def test_moshi_has_a_model_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEISENBERG_STT__ENGINE", "moshi")
+
+    assert "stt-1b-en_fr" == load().config.stt.model
 
 
 def test_options_that_were_not_given_do_not_count(folder: Path) -> None:
