@@ -17,10 +17,15 @@ Row = dict[str, Any]
 def listed(config: Config, store: Store) -> list[Row]:
     """One row a model: what can be used first, then the known ones that are not installed."""
     installed = {model.files[0]: model for model in store.installed()}
-    models = Catalog(config, store).all()
+    catalog = Catalog(config, store)
+    models = catalog.all()
     rows = [_catalog_row(model, installed, config) for model in models]
     shown = {model.path for model in models}
-    rows += [_installed_row(model) for file, model in installed.items() if file not in shown]
+    unusable = {name: why for name, why in catalog.unusable.items() if name not in {row["name"] for row in rows}}
+    rows += [
+        _installed_row(model) for file, model in installed.items() if file not in shown and model.name not in unusable
+    ]
+    rows += [_unusable_row(name, why, store, config) for name, why in unusable.items()]
     there = {row["name"] for row in rows} | {model.name for model in installed.values()}
     incomplete = store.incomplete()
     for known in kits.KNOWN_MODELS.values():
@@ -84,6 +89,14 @@ def _catalog_row(model: Model, installed: Mapping[Path, InstalledModel], config:
         "publisher": model.publisher,
         "runtime": model.runtime,
     }
+
+
+def _unusable_row(name: str, why: str, store: Store, config: Config) -> Row:
+    own = next((model for model in store.installed() if model.name == name), None)
+    if own is not None:
+        return _installed_row(own) | {"status": "unusable", "what": why}
+    kind = config.models.catalog[name].kind if name in config.models.catalog else "llm"
+    return _row(name, kind, "unusable", 0, why, None)
 
 
 def _installed_row(model: InstalledModel) -> Row:

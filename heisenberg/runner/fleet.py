@@ -120,6 +120,8 @@ class Fleet:
         self._models: dict[str, Model] = {}
         self._footprints: dict[str, Footprint] = {}
         self._preloading: asyncio.Task[None] | None = None
+        self.failed_preloads: dict[str, str] = {}
+        """Models that were to be loaded at start and could not be: name → why, in one line."""
 
     @asynccontextmanager
     async def lease(
@@ -284,6 +286,7 @@ class Fleet:
             async with self.lease(model, Priority.BACKGROUND):
                 pass
         except HeisenbergError as exc:
+            self.failed_preloads[model.name] = exc.message
             log.warning("%s is not loaded at start: %s", model.name, exc)
 
     # ── what there is ────────────────────────────────────────────────────────────────────────────

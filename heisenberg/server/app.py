@@ -80,7 +80,9 @@ class Server:
         self._context = context
         self._policy = context.policy
         self._metrics = Metrics(context.fleet)
-        own = own_app(context.fleet, self._metrics, Preloads(context.fleet).missing, ROUTES)
+        own = own_app(
+            context.fleet, self._metrics, Preloads(context.fleet, context.config.models.catalog).missing, ROUTES
+        )
         self._routes = Routes([*ROUTES, Route("GET", "/", _root, "own"), *_own_routes(own)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

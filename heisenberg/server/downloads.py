@@ -17,7 +17,8 @@ from typing import Literal
 
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.runner.catalog.kits import KnownModel
-from heisenberg.runner.catalog.progress import Progress
+from heisenberg.runner.catalog.progress import Abandoned, Progress
+from heisenberg.server.folders import without_folders
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,6 @@ Fetch = Callable[[KnownModel, Progress], object]
 
 class TooManyDownloads(Exception):
     """None can be added until one has ended."""
-
-
-class Abandoned(Exception):
-    """The server ends."""
 
 
 @dataclass(slots=True)
@@ -154,7 +151,7 @@ def _ended(job: Job, work: "Future[None]") -> None:
     if work.cancelled() or isinstance(exc, Abandoned):
         job.reason = "the server ended; ask again, and it goes on from there"
     elif isinstance(exc, HeisenbergError):
-        job.reason = exc.message
+        job.reason = without_folders(exc.message)
     elif exc is not None:
         log.error("A download failed.", exc_info=exc)
         job.reason = "a fault of the server; its log has more"

@@ -3,7 +3,7 @@
 A FastAPI application, so that they describe themselves (``/openapi.json``); ``app.py`` hands it what is below.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request, Response
@@ -18,12 +18,16 @@ from heisenberg.core.errors import ModelNotFound
 from heisenberg.runner.catalog.entry import Capability, Model
 from heisenberg.runner.fleet import Fleet, Loaded, State
 from heisenberg.server.docs_page import docs_page
+from heisenberg.server.folders import without_folders
 from heisenberg.server.metrics import CONTENT_TYPE, Metrics
 from heisenberg.server.routes import Route
 from heisenberg.server.shapes import error_body
 
 PATHS = ("/health", "/ready", "/metrics", "/models", "/models/*", "/docs", "/openapi.json")
 """What belongs to this application; all of it is GET."""
+
+
+Missing = Callable[[], Mapping[str, str]]
 
 
 class Health(BaseModel):
@@ -70,13 +74,13 @@ NOT_FOUND: dict[str, Any] = {
 }
 
 
-def own_app(fleet: Fleet, metrics: Metrics, missing: Callable[[], list[str]], dialects: Sequence[Route]) -> FastAPI:
+def own_app(fleet: Fleet, metrics: Metrics, missing: Missing, dialects: Sequence[Route]) -> FastAPI:
     """The application.
 
     Args:
         fleet: the models.
         metrics: of this server.
-        missing: the models that are still to be loaded before clients should come.
+        missing: the models that are still to be loaded before clients should come; each with why it failed, if it did.
         dialects: the routes of the dialects, for the page of documentation.
     """
     app = FastAPI(
@@ -94,22 +98,30 @@ def own_app(fleet: Fleet, metrics: Metrics, missing: Callable[[], list[str]], di
     return app
 
 
-def _add_states(app: FastAPI, metrics: Metrics, missing: Callable[[], list[str]]) -> None:
+def _add_states(app: FastAPI, metrics: Metrics, missing: Missing) -> None:
     @app.get("/health", summary="Is it alive?")
     async def health() -> Health:
         return Health(status="ok")
 
     @app.get("/ready", summary="Should clients come?", responses={503: {"model": Health}})
     async def ready(response: Response) -> Health:
-        names = missing()
-        if not names:
+        absent = missing()
+        if not absent:
             return Health(status="ready")
         response.status_code = 503
-        return Health(status=f"loading {', '.join(names)}")
+        return Health(status=_not_ready(absent))
 
     @app.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
     async def figures() -> Response:
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE.decode()})
+
+
+def _not_ready(absent: Mapping[str, str]) -> str:
+    """What is still to come, then what failed, and why."""
+    coming = [name for name, why in absent.items() if not why]
+    parts = [f"loading {', '.join(coming)}"] if coming else []
+    parts += [f"{name} cannot be loaded: {without_folders(why)}" for name, why in absent.items() if why]
+    return "; ".join(parts)
 
 
 def _add_models(app: FastAPI, fleet: Fleet) -> None:
@@ -133,7 +145,7 @@ def _add_failures(app: FastAPI) -> None:
 
     @app.exception_handler(ModelNotFound)
     async def not_found(request: Request, error: ModelNotFound) -> JSONResponse:
-        return said(request, error.message, 404)
+        return said(request, without_folders(error.message), 404)
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> JSONResponse:

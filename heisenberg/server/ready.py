@@ -3,18 +3,29 @@
 Only watches; loading them is the affair of whoever starts the server.
 """
 
+from collections.abc import Mapping
+
+from heisenberg.core.config import CatalogConfig
 from heisenberg.runner.fleet import Fleet
 
 
 class Preloads:
-    """What is still missing. A model that was there once counts for ever: it may be unloaded when nobody uses it."""
+    """What is still missing. A model that was there once counts for ever: it may be unloaded when nobody uses it.
 
-    def __init__(self, fleet: Fleet) -> None:
+    Args:
+        fleet: the models.
+        configured: ``models.catalog``, where it says what is to be loaded at start, also of files that nobody can read.
+    """
+
+    def __init__(self, fleet: Fleet, configured: Mapping[str, CatalogConfig]) -> None:
         self._fleet = fleet
-        self._awaited = {model.name for model in fleet.catalog.all() if model.preload and not model.is_remote}
+        self._awaited = {name for name, entry in configured.items() if entry.preload and not entry.urls}
 
-    def missing(self) -> list[str]:
-        """Names of models that are not loaded yet, in alphabetical order."""
+    def missing(self) -> Mapping[str, str]:
+        """The models that are not loaded, in alphabetical order: name → why it failed, empty while it may come yet."""
         if self._awaited:
             self._awaited -= {entry.model.name for entry in self._fleet.loaded() if entry.state == "loaded"}
-        return sorted(self._awaited)
+        if not self._awaited:
+            return {}
+        failed = {**self._fleet.failed_preloads, **self._fleet.catalog.unusable}
+        return {name: failed.get(name, "") for name in sorted(self._awaited)}

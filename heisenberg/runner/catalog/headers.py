@@ -82,6 +82,10 @@ class Headers:
             self._warned.pop(path, None)
         return known.header
 
+    def fault(self, path: Path) -> str:
+        """Why the file at *path* could not be read, when it was last asked for; empty if it could."""
+        return self._warned.get(path, "")
+
     def _read(self, path: Path, stamp: _Stamp) -> _Known:
         try:
             known = _Known(stamp, read_header(path))

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from heisenberg.core.config import Config
@@ -23,6 +23,7 @@ from heisenberg.runner.catalog.described import Rules
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.gguf import GgufHeader
 from heisenberg.runner.catalog.headers import Headers
+from heisenberg.runner.catalog.kits import KNOWN_MODELS
 from heisenberg.runner.catalog.listing import Listing
 from heisenberg.runner.catalog.scan import Scan
 from heisenberg.runner.catalog.store import Store
@@ -83,14 +84,17 @@ class Catalog:
         plain = name.removesuffix(":latest")
         model = listing.by_name.get(plain) or listing.by_name.get(name)
         if model is None and (original := self.copies.all().get(plain)):
-            model = listing.by_name.get(original)
+            model, plain = listing.by_name.get(original), original
         if model is not None:
             return model
         if why := listing.missing.get(plain):
             raise ModelNotFound(f"model '{name}' cannot be used: {why}")
-        similar = difflib.get_close_matches(plain, list(listing.by_name), n=1)
-        hint = f' Did you mean "{similar[0]}"?' if similar else " See GET /v1/models."
-        raise ModelNotFound(f"model '{name}' not found.{hint}")
+        raise ModelNotFound(f"model '{name}' not found.{_hint(plain, listing)}")
+
+    @property
+    def unusable(self) -> Mapping[str, str]:
+        """What is configured, installed or discovered and cannot be used: name → why, in one line."""
+        return self._current().missing
 
     def refresh(self) -> None:
         """Look at all folders now, and read every header. Takes long if there are many new ones: not on the event loop.
@@ -191,8 +195,16 @@ class _Reader:
                 self.has_read_all = False
                 self.seen[path] = self._known.get(path)
         if path in self._bad:
-            raise ModelUnreadable(f"{path} cannot be read as a model.")
+            raise ModelUnreadable(self._headers.fault(path) or f"{path} cannot be read as a model.")
         return self.seen[path]
+
+
+def _hint(name: str, listing: Listing) -> str:
+    """What to do about a *name* that is not there."""
+    if name in KNOWN_MODELS:
+        return f" It can be had: heisenberg models pull {name}"
+    similar = difflib.get_close_matches(name, list(listing.by_name), n=1)
+    return f' Did you mean "{similar[0]}"?' if similar else " See GET /v1/models."
 
 
 def _modified_ns(folder: Path) -> int:

@@ -18,7 +18,7 @@ class Listing:
     by_name: Mapping[str, Model] = field(default_factory=dict)
     """By name and by alias."""
     missing: Mapping[str, str] = field(default_factory=dict)
-    """What is configured but cannot be had: name → why."""
+    """What is configured or lies there, but cannot be used: name → why."""
 
 
 def assembled(configured: Iterable[Model], found: Iterable[Model], missing: Mapping[str, str], warn: Warn) -> Listing:

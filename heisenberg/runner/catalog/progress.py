@@ -3,8 +3,15 @@
 from typing import Protocol
 
 
+class Abandoned(Exception):
+    """Nobody wants the pull any more; what was fetched is kept. Raised by a progress, whichever of its methods."""
+
+
 class Progress(Protocol):
-    """Told about one thing after the other; each ``start`` is followed by one ``done``, unless the pull fails."""
+    """Told about one thing after the other; each ``start`` is followed by one ``done``, unless the pull fails.
+
+    A progress may raise :class:`Abandoned`, which ends the pull.
+    """
 
     def start(self, what: str, total_bytes: int) -> None:
         """*what* begins; *total_bytes* is 0 if nobody knows."""

@@ -59,7 +59,7 @@ class Scan:
         """The models in *sight*, with what *read* knows of their headers."""
         missing: dict[str, str] = {}
         configured = list(self._configured(sight, read, missing))
-        found = list(self._found(sight, read))
+        found = list(self._found(sight, read, missing))
         listing = assembled(configured, found, missing, self._warn)
         self._said &= self._saying  # what was mended may break again, and is said again then
         return listing
@@ -70,14 +70,13 @@ class Scan:
         self._warn(f"runner.discovery has {root}, which is not a folder.")
         return []
 
-    def _found(self, sight: "Sight", read: ReadHeader) -> Iterator[Model]:
+    def _found(self, sight: "Sight", read: ReadHeader, missing: dict[str, str]) -> Iterator[Model]:
         for found in sight.found:
             try:
                 header = self._header(found, read)
-            except ModelUnreadable:
-                if not sight.is_installed(found):
-                    continue
-                header = None  # it is there on purpose: whoever asks for it hears what its server says
+            except ModelUnreadable as exc:  # whoever reads headers has said so in the log
+                missing.setdefault(found.name, exc.message)
+                continue
             if found.kind == "turn" or (header is not None and not described.is_model(header)):
                 continue
             try:
@@ -145,11 +144,6 @@ class Sight:
         self.found = found
         self._installed = installed
         self._by_name = {each.name: each for each in reversed(found)}
-
-    def is_installed(self, found: Found) -> bool:
-        """Whether it is in the models folder."""
-        installed = self._installed.get(found.name)
-        return installed is not None and installed.files == found.files
 
     def named(self, name: str) -> Found | None:
         """The model called *name*, or pulled from the hub repository *name*; None if there is none."""

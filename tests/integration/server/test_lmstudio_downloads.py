@@ -2,21 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.integration.test_models_pull import (  # noqa: F401 - fixtures
-    WEIGHTS,
-    Site,
-    _only_these_servers,
-    hub,
-    hub_repo,
-    new_site,
-)
-from tests.served import Served, served
+from tests.integration.test_models_pull import Site
+from tests.served import Served
 
 LINK = "https://huggingface.co/someone/a-GGUF"
 DOWNLOAD = "/api/v1/models/download"
@@ -24,16 +16,8 @@ WAIT_S = 20.0
 
 
 @pytest.fixture
-async def server(hub: Site, tmp_path: Path) -> AsyncIterator[Served]:  # noqa: F811 - the fixture
-    hub_repo(hub, "someone/a-GGUF", {"a.gguf": WEIGHTS})
-    settings = {"source_timeout_seconds": 1.0, "folder": str(tmp_path / "models")}
-    async with served({}, server={"port": 0, "ollama_port": 0}, models=settings) as running:
-        yield running
-
-
-@pytest.fixture
-async def http(server: Served) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(server.url) as session:
+async def http(pulling_server: Served) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(pulling_server.url) as session:
         yield session
 
 
@@ -53,12 +37,12 @@ async def ended(http: aiohttp.ClientSession, identity: str) -> dict[str, Any]:
                 return found
 
 
-async def test_a_model_is_downloaded_and_then_there(http: aiohttp.ClientSession) -> None:
+async def test_a_model_is_downloaded_and_then_there(http: aiohttp.ClientSession, weights: bytes) -> None:
     job = await begin(http, model=LINK)
     last = await ended(http, job["job_id"])
 
-    assert ("downloading", len(WEIGHTS)) == (job["status"], job["total_size_bytes"])
-    assert ("completed", len(WEIGHTS)) == (last["status"], last["downloaded_bytes"])
+    assert ("downloading", len(weights)) == (job["status"], job["total_size_bytes"])
+    assert ("completed", len(weights)) == (last["status"], last["downloaded_bytes"])
     assert last["completed_at"] >= last["started_at"]
     async with http.get("/api/v1/models") as response:
         assert ["a"] == [model["key"] for model in (await response.json())["models"]]
@@ -67,7 +51,7 @@ async def test_a_model_is_downloaded_and_then_there(http: aiohttp.ClientSession)
 
 async def test_it_goes_on_without_its_client_and_is_one_job(
     http: aiohttp.ClientSession,
-    hub: Site,  # noqa: F811 - the fixture
+    hub: Site,
 ) -> None:
     hub.stalls = True
     first, second = [await begin(http, model=LINK) for _ in range(2)]
@@ -82,7 +66,7 @@ async def test_it_goes_on_without_its_client_and_is_one_job(
 
 async def test_why_a_download_failed_is_told(
     http: aiohttp.ClientSession,
-    hub: Site,  # noqa: F811 - the fixture
+    hub: Site,
 ) -> None:
     hub.files = {path: body for path, body in hub.files.items() if len(body) < 10_000}  # the list, but no weights
 

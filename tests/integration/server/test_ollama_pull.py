@@ -8,46 +8,32 @@ from threading import Event
 import ollama
 import pytest
 
-from heisenberg.server.dialects.ollama.pull import Abandoned, Telling
-from tests.integration.test_models_pull import (  # noqa: F401 - fixtures
-    WEIGHTS,
-    Site,
-    _only_these_servers,
-    hub,
-    hub_repo,
-    new_site,
-)
-from tests.served import Served, served
+from heisenberg.runner.catalog.progress import Abandoned
+from heisenberg.server.dialects.ollama.pull import Telling
+from tests.integration.test_models_pull import Site
+from tests.served import Served
 
 NAME = "hf.co/someone/a-GGUF"
 WAIT_S = 20.0
 
 
 @pytest.fixture
-async def server(hub: Site, tmp_path: Path) -> AsyncIterator[Served]:  # noqa: F811 - the fixture
-    hub_repo(hub, "someone/a-GGUF", {"a.gguf": WEIGHTS})
-    settings = {"source_timeout_seconds": 1.0, "folder": str(tmp_path / "models")}
-    async with served({}, server={"port": 0, "ollama_port": 0}, models=settings) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: Served) -> AsyncIterator[ollama.AsyncClient]:
-    async with ollama.AsyncClient(server.url) as client:
+async def client(pulling_server: Served) -> AsyncIterator[ollama.AsyncClient]:
+    async with ollama.AsyncClient(pulling_server.url) as client:
         yield client
 
 
-async def test_a_pull_tells_how_far_it_is(client: ollama.AsyncClient) -> None:
+async def test_a_pull_tells_how_far_it_is(client: ollama.AsyncClient, weights: bytes) -> None:
     first, *others, last = [part async for part in await client.pull(NAME, stream=True)]
 
     assert ("pulling manifest", "success") == (first.status, last.status)
     bars = [part for part in others if part.digest]
-    assert {len(WEIGHTS)} == {bar.total for bar in bars}
-    assert len(WEIGHTS) == bars[-1].completed
+    assert {len(weights)} == {bar.total for bar in bars}
+    assert len(weights) == bars[-1].completed
     assert ["a:latest"] == [model.model for model in (await client.list()).models]
 
 
-async def test_a_pull_in_one_piece_and_a_second_one(client: ollama.AsyncClient, hub: Site) -> None:  # noqa: F811
+async def test_a_pull_in_one_piece_and_a_second_one(client: ollama.AsyncClient, hub: Site) -> None:
     assert "success" == (await client.pull(NAME)).status
     asked = len(hub.ranges())
 
@@ -64,9 +50,21 @@ async def test_a_pulled_model_can_be_deleted(client: ollama.AsyncClient, tmp_pat
     assert not (tmp_path / "models" / "a").exists()
 
 
+async def test_a_damaged_model_can_be_deleted(client: ollama.AsyncClient, tmp_path: Path) -> None:
+    """Nobody can use it, so that it is not listed."""
+    (tmp_path / "models").mkdir(exist_ok=True)
+    (tmp_path / "models" / "bad.gguf").write_bytes(b"no model")
+    with pytest.raises(ollama.ResponseError, match="'bad' cannot be used"):
+        await client.show("bad")
+
+    await client.delete("bad")
+
+    assert not (tmp_path / "models" / "bad.gguf").exists()
+
+
 async def test_a_pull_that_fails_says_so_in_the_last_line(
     client: ollama.AsyncClient,
-    hub: Site,  # noqa: F811
+    hub: Site,
 ) -> None:
     hub.status = 503
 
@@ -76,17 +74,17 @@ async def test_a_pull_that_fails_says_so_in_the_last_line(
         await client.pull(NAME)
 
 
-async def test_a_client_that_leaves_ends_the_pull(server: Served, hub: Site) -> None:  # noqa: F811
+async def test_a_client_that_leaves_ends_the_pull(pulling_server: Served, hub: Site) -> None:
     """What has come is kept, and whoever asks next gets the rest."""
     hub.stalls = True
-    async with ollama.AsyncClient(server.url) as leaving:
+    async with ollama.AsyncClient(pulling_server.url) as leaving:
         async for part in await leaving.pull(NAME, stream=True):
             if part.digest:
                 break
     hub.stalls = False
     hub.released.set()
 
-    async with asyncio.timeout(WAIT_S), ollama.AsyncClient(server.url) as client:
+    async with asyncio.timeout(WAIT_S), ollama.AsyncClient(pulling_server.url) as client:
         while True:
             try:
                 status = (await client.pull(NAME)).status

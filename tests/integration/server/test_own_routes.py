@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -39,6 +40,52 @@ async def found(http: aiohttp.ClientSession, url: str, status: int = 200) -> Any
 async def test_it_is_alive_and_ready(server: Served, http: aiohttp.ClientSession) -> None:
     assert await found(http, f"{server.url}/health") == {"status": "ok"}
     assert await found(http, f"{server.ollama_url}/ready") == {"status": "ready"}
+
+
+async def test_a_preload_that_nobody_can_read_keeps_it_from_being_ready(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    """Named with the reason, and without its folder, since no key is asked for here."""
+    (tmp_path / "bad.gguf").write_bytes(b"no model")
+    entry = {"path": str(tmp_path / "bad.gguf"), "preload": True}
+    async with served({}, tmp_path, models={"folder": str(tmp_path), "catalog": {"mine": entry}}) as server:
+        said = (await found(http, f"{server.url}/ready", 503))["status"]
+
+    assert said.startswith("mine cannot be loaded: ")
+    assert "bad.gguf cannot be used as a model: it is not a GGUF file. Download it again or remove it." in said
+    assert str(tmp_path) not in said
+
+
+UNUSABLE = "model 'bad' cannot be used: bad.gguf cannot be used as a model: it is not a GGUF file."
+PULL = "model 'whisper-small' not found. It can be had: heisenberg models pull whisper-small"
+ASKED = [
+    ("/v1/chat/completions", ("error", "message")),
+    ("/v1/messages", ("error", "message")),
+    ("/api/v0/chat/completions", ("error", "message")),
+    ("/api/v1/chat", ("error", "message")),
+    ("/api/chat", ("error",)),
+    ("/api/show", ("error",)),
+]
+
+
+@pytest.mark.parametrize(("path", "where"), ASKED)
+@pytest.mark.parametrize(("name", "why"), [("bad", UNUSABLE), ("whisper-small", PULL)])
+async def test_every_dialect_says_why_a_model_cannot_be_had(
+    tmp_path: Path, http: aiohttp.ClientSession, path: str, where: tuple[str, ...], name: str, why: str
+) -> None:
+    """One lies in the models folder and is damaged: it is not listed. The other one is known, and not here."""
+    (tmp_path / "bad.gguf").write_bytes(b"no model")
+    words = [{"role": "user", "content": "Hi"}]
+    async with served({}, tmp_path) as server:
+        listed = (await found(http, f"{server.url}/v1/models"))["data"]
+        said = {"model": name, "messages": words, "input": "Hi"}
+        async with http.post(server.url + path, json=said) as answer:
+            status, told = answer.status, await answer.json()
+    for key in where:
+        told = told[key]
+
+    assert ([], 404) == (listed, status)
+    assert why in told
 
 
 async def test_each_port_says_what_it_is(server: Served, http: aiohttp.ClientSession) -> None:

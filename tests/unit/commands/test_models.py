@@ -130,6 +130,21 @@ def test_discover_wants_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert '"/no/such/folder" is not a folder' in capsys.readouterr().err
 
 
+def test_what_cannot_be_used_is_listed_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One lies in the models folder, the other is configured; both say which file it is, and what to do."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "bad.gguf").write_bytes(b"no model")
+    (tmp_path / "config.toml").write_text(
+        f"[models]\nfolder = '{tmp_path / 'models'}'\n[models.catalog.gone]\npath = '/no/gone.gguf'\n"
+    )
+    assert 0 == heisenberg(["models", "list", "--json"])
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+
+    assert ("unusable", "unusable") == (rows["bad"]["status"], rows["gone"]["status"])
+    assert "bad.gguf cannot be used as a model: it is not a GGUF file. Download it again" in rows["bad"]["what"]
+    assert '"/no/gone.gguf" does not exist' in rows["gone"]["what"]
+
+
 def test_list_and_show_know_the_catalog(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = folder / "acme" / "Tiny-GGUF" / "Tiny-1B-Q8_0.gguf"
     (tmp_path / "config.toml").write_text(

@@ -9,6 +9,7 @@ from typing import Any
 from heisenberg.core.errors import ModelNotFound
 from heisenberg.server.asgi import BadRequest, Receive, Scope, Send, send_json
 from heisenberg.server.context import Context
+from heisenberg.server.folders import without_folders
 from heisenberg.server.routes import Handler
 
 V1 = "/api/v1/"
@@ -62,9 +63,10 @@ def v1_error(message: str, status: int, param: str = "", kind: str = "", code: s
 
 def not_found(path: str, error: ModelNotFound) -> dict[str, Any]:
     """There is no such model."""
+    message = without_folders(error.message)
     if path.startswith(V1):
-        return {"error": v1_error(error.message, 404, "model", "model_not_found")}
-    return {"error": v0_error(error.message, 404, "model")}
+        return {"error": v1_error(message, 404, "model", "model_not_found")}
+    return {"error": v0_error(message, 404, "model")}
 
 
 def told(handler: Handler) -> Handler:

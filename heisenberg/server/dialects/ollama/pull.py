@@ -15,6 +15,7 @@ from typing import Any
 
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.runner.catalog.hub import PREFIX
+from heisenberg.runner.catalog.progress import Abandoned
 from heisenberg.runner.catalog.pull import expand, pull, resolve
 from heisenberg.runner.catalog.store import Store
 from heisenberg.server.asgi import (
@@ -31,6 +32,7 @@ from heisenberg.server.context import Context
 from heisenberg.server.dialects.ollama.generation import LINES
 from heisenberg.server.dialects.ollama.request import is_streamed, model_name
 from heisenberg.server.dialects.ollama.stream import as_line
+from heisenberg.server.folders import without_folders
 
 EVERY_S = 0.1
 """Between two lines about the same file."""
@@ -42,10 +44,6 @@ HUBS = ("hf.co/", "huggingface.co/")
 """How Ollama's users write what is ``hf:`` here."""
 
 Line = dict[str, Any]
-
-
-class Abandoned(Exception):
-    """Nobody waits for this pull any more."""
 
 
 def pulled_name(name: str) -> str:
@@ -152,7 +150,7 @@ async def _pulling(context: Context, wanted: list[str]) -> AsyncGenerator[Line]:
         try:
             await working
         except HeisenbergError as exc:
-            yield {"error": exc.message}
+            yield {"error": without_folders(exc.message)}
         else:
             yield {"status": "success"}
     finally:

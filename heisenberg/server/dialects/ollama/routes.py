@@ -91,18 +91,20 @@ def _is_taken(catalog: Catalog, name: str) -> bool:
 async def delete(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """DELETE /api/delete, for copies and the models folder: what else there is was put where it is by the user."""
     request = parse_object(await read_body(scope, receive, context.body_bytes))
-    copies, name = context.fleet.catalog.copies, model_name(request).removesuffix(":latest")
-    if name in copies.all():
-        await asyncio.to_thread(copies.remove, name)
+    catalog, name = context.fleet.catalog, model_name(request).removesuffix(":latest")
+    if name in catalog.copies.all():
+        await asyncio.to_thread(catalog.copies.remove, name)
         await send_bytes(send, b"", 200, [])
         return
-    model = context.fleet.catalog.find(name)
-    subject_of(scope).model = model.name
     store = Store(context.config.models.folder)
-    if all(installed.name != model.name for installed in await asyncio.to_thread(store.installed)):
-        raise BadRequest(f"model '{model.name}' is not in the models folder; remove it where it is configured")
-    await context.fleet.unload(model)
-    await asyncio.to_thread(store.remove, model.name)
+    installed = {model.name for model in await asyncio.to_thread(store.installed)}
+    if name not in installed or name not in catalog.unusable:  # a damaged one cannot be in memory
+        model = catalog.find(name)
+        subject_of(scope).model = name = model.name
+        if name not in installed:
+            raise BadRequest(f"model '{name}' is not in the models folder; remove it where it is configured")
+        await context.fleet.unload(model)
+    await asyncio.to_thread(store.remove, name)
     await send_bytes(send, b"", 200, [])
 
 

@@ -213,6 +213,33 @@ def test_damaged_files_are_named_once_and_harm_nobody(disk: Disk, caplog: pytest
         assert 1 == len([message for message in caplog.messages if f"{name}.gguf" in message])
 
 
+def test_a_damaged_file_is_not_listed_and_whoever_asks_hears_why(disk: Disk) -> None:
+    for path in (disk.store / "installed.gguf", disk.more / "found.gguf"):
+        path.write_bytes(b"not a model")
+    catalog = disk.catalog()
+
+    assert [] == names(catalog)
+    assert ["found", "installed"] == sorted(catalog.unusable)
+    for name in ("installed", "found:latest"):
+        with pytest.raises(ModelNotFound, match=r"cannot be used: .*\.gguf cannot .* it is not a GGUF file\. Download"):
+            catalog.find(name)
+
+
+def test_a_file_that_was_mended_is_listed(disk: Disk) -> None:
+    (disk.store / "own.gguf").write_bytes(b"not a model")
+    catalog = disk.catalog()
+    catalog.refresh()
+    write_gguf(disk.store / "own.gguf", LLAMA)
+    catalog.refresh()
+
+    assert (["own"], {}) == (names(catalog), catalog.unusable)
+
+
+def test_a_model_that_can_be_pulled_is_offered(disk: Disk) -> None:
+    with pytest.raises(ModelNotFound, match=r"not found\. It can be had: heisenberg models pull whisper-base$"):
+        disk.catalog().find("whisper-base:latest")
+
+
 def test_a_folder_that_is_not_there_is_said_once(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
     catalog = disk.catalog(runner={"discovery": ["/no/such/folder"]})
     catalog.refresh()
