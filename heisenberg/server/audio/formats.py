@@ -12,6 +12,9 @@ from heisenberg.server.audio.asked import Asked
 
 TEXT, JSON, VTT = b"text/plain; charset=utf-8", b"application/json", b"text/vtt; charset=utf-8"
 
+AUDIO_TOKENS_PER_SECOND = 10
+"""As OpenAI counts what it hears: https://developers.openai.com/api/docs/guides/realtime-costs"""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -70,6 +73,18 @@ def verbose(asked: Asked, text: str, passages: Sequence[Passage], end: Recording
 def usage(end: RecordingEnd) -> dict[str, Any]:
     """What it would cost."""
     return {"type": "duration", "seconds": math.ceil(end.seconds)}
+
+
+def token_usage(written_tokens: int, end: RecordingEnd) -> dict[str, Any]:
+    """The same in tokens, as the last event of a stream tells it; a prompt's are not counted."""
+    heard_tokens = math.ceil(end.seconds * AUDIO_TOKENS_PER_SECOND)
+    return {
+        "type": "tokens",
+        "input_tokens": heard_tokens,
+        "input_token_details": {"audio_tokens": heard_tokens, "text_tokens": 0},
+        "output_tokens": written_tokens,
+        "total_tokens": heard_tokens + written_tokens,
+    }
 
 
 def _segment(number: int, passage: Passage) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from heisenberg.server.asgi import (
     while_connected,
 )
 from heisenberg.server.audio.asked import Asked, read
-from heisenberg.server.audio.formats import written
+from heisenberg.server.audio.formats import token_usage, written
 from heisenberg.server.audio.names import transcriber_named
 from heisenberg.server.audio.upload import uploaded
 from heisenberg.server.context import Context
@@ -69,7 +69,7 @@ async def _whole(transcriber: FileTranscriber, file: Path, asked: Asked, send: S
 
 
 async def _stream(transcriber: FileTranscriber, file: Path, asked: Asked, send: Send) -> None:
-    text = ""
+    text, tokens = "", 0
     has_begun = False
     async with aclosing(transcriber.transcribe(file, asked.wanted)) as parts:
         async for part in parts:
@@ -77,8 +77,11 @@ async def _stream(transcriber: FileTranscriber, file: Path, asked: Asked, send: 
                 await send({"type": "http.response.start", "status": 200, "headers": [EVENTS, *STREAM_HEADERS]})
                 has_begun = True
             if isinstance(part, RecordingEnd):
-                await _tell(send, {"type": "transcript.text.done", "text": text}, is_last=True)
+                counts = tokens > 0 or not text  # an engine on another server may not tell its own
+                usage = {"usage": token_usage(tokens, part)} if counts else {}
+                await _tell(send, {"type": "transcript.text.done", "text": text, **usage}, is_last=True)
                 return
+            tokens += len(part.tokens)
             delta = part.text if not text or part.language in WITHOUT_SPACES else f" {part.text}"
             text += delta
             await _tell(send, {"type": "transcript.text.delta", "delta": delta})

@@ -12,6 +12,7 @@ import aiohttp
 import av
 import openai
 import pytest
+from openai.types.audio import TranscriptionTextDoneEvent
 
 from heisenberg.core.errors import AudioError, SpeechError, TranscriptionError
 from heisenberg.core.recordings import Passage, RecordingEnd, TimedWord, Wanted
@@ -23,8 +24,10 @@ from tests.fakes.stages import FakeVoice
 from tests.served import free_ports, server_config
 
 PASSAGES = (
-    Passage(0.0, 1.0, "Hello there.", "en", (TimedWord("Hello", 0.0, 0.5), TimedWord("there.", 0.5, 1.0))),
-    Passage(1.0, 2.5, "How are you?", "en"),
+    Passage(
+        0.0, 1.0, "Hello there.", "en", (TimedWord("Hello", 0.0, 0.5), TimedWord("there.", 0.5, 1.0)), tokens=(1, 2)
+    ),
+    Passage(1.0, 2.5, "How are you?", "en", tokens=(3, 4, 5)),
 )
 FILE = ("talk.wav", b"RIFF and so on")
 
@@ -154,6 +157,29 @@ async def test_a_transcript_streams_while_the_rest_is_heard(client: openai.Async
     assert ["Hello there.", " How are you?"] == [e.delta for e in events if e.type == "transcript.text.delta"]
     assert "transcript.text.done" == events[-1].type
     assert "Hello there. How are you?" == events[-1].text
+    usage = TranscriptionTextDoneEvent.model_validate(events[-1].to_dict()).usage  # the client itself checks nothing
+    assert usage is not None
+    assert ("tokens", 25, 5, 30) == (usage.type, usage.input_tokens, usage.output_tokens, usage.total_tokens)
+
+
+async def test_a_stream_of_an_engine_that_counts_no_tokens_tells_none(
+    client: openai.AsyncOpenAI, engines: Engines
+) -> None:
+    engines.ears.parts = [Passage(0.0, 1.0, "Hello there.", "en"), RecordingEnd(2.5, "en")]
+    stream = await client.audio.transcriptions.create(model="gpt-4o-transcribe", file=FILE, stream=True)
+    *_, last = [event async for event in stream]
+
+    assert last.type == "transcript.text.done"
+    assert last.usage is None
+
+
+async def test_the_length_of_a_recording_is_its_usage(client: openai.AsyncOpenAI) -> None:
+    whole = await client.audio.transcriptions.create(model="whisper-1", file=FILE)
+    found = await client.audio.transcriptions.create(model="whisper-1", file=FILE, response_format="verbose_json")
+
+    assert whole.usage is not None
+    assert found.usage is not None
+    assert ("duration", 3) == (whole.usage.type, whole.usage.seconds) == (found.usage.type, found.usage.seconds)
 
 
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # for OpenAI's own server
