@@ -21,8 +21,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from heisenberg.audio.devices import list_devices
-from heisenberg.core.config import Config, WakewordConfig
+from heisenberg.core.config import Config, LlmConfig, WakewordConfig
 from heisenberg.core.errors import HeisenbergError
+from heisenberg.llm.ollama_host import pull_command, server_url
 from heisenberg.runner import engines
 from heisenberg.runner.catalog.kits import KNOWN_MODELS, Kind
 from heisenberg.runner.catalog.store import Store
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 5.0
 SMALLEST_DISK_BYTES = 1_000_000_000
+OLLAMA_SERVER, OLLAMA_MODEL = "Ollama", "Ollama model"
+"""Names of findings."""
 REINSTALL = "Run rm -rf .venv, then make setup."
 
 
@@ -202,7 +205,7 @@ def _models(config: Config) -> Iterator[Finding]:
     yield from (Finding("model", "ok", f"{name} as models.catalog has it") for name in listed)
     if config.stt.engine == "whisper" and config.stt.model not in listed:
         yield _model(store, "speech to text", "stt", "stt.model", config.stt.model)
-    if not config.llm.url and config.llm.model not in listed:
+    if config.llm.is_local and config.llm.model not in listed:
         yield _model(store, "language model", "llm", "llm.model", config.llm.model)
     if config.tts.engine == "piper":
         yield _model(store, "voice", "tts", "tts.voice", config.tts.voice)
@@ -221,6 +224,9 @@ def _model(store: Store, role: str, kind: Kind, key: str, name: str) -> Finding:
 
 
 def _language_model(config: Config) -> Iterator[Finding]:
+    if config.llm.backend == "ollama":
+        yield asyncio.run(_ollama(config.llm))
+        return
     if config.llm.url:
         yield _reachable("language model server", config.llm.url)
         return
@@ -238,6 +244,20 @@ def _language_model(config: Config) -> Iterator[Finding]:
             "llama-server", "failed", f"none installed, and no embedded build for {platform.machine()}",
             "Install llama.cpp (brew install llama.cpp), or set llm.url to a server.",
         )  # fmt: skip
+
+
+async def _ollama(llm: LlmConfig) -> Finding:
+    """Whether it is there, and has the model."""
+    from heisenberg.llm.ollama_pull import is_missing  # its client takes a while to import
+
+    url = server_url(llm.url)
+    try:
+        if not await is_missing(url, llm.api_key, llm.model):
+            return Finding(OLLAMA_MODEL, "ok", f"{llm.model} at {url}")
+    except HeisenbergError as exc:
+        return Finding(OLLAMA_SERVER, "failed", exc.message, "Start Ollama (ollama serve), or correct llm.url.")
+    remedy = f"Run {pull_command(url, llm.model)}, or correct llm.model."
+    return Finding(OLLAMA_MODEL, "failed", f"{url} does not have {llm.model}", remedy)
 
 
 def _llama_build(program: str) -> str:

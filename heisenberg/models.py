@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 
 import platformdirs
 
-from heisenberg.core.config import Config, TtsConfig
+from heisenberg.core.config import Config, LlmConfig, TtsConfig
 from heisenberg.core.errors import ModelNotFound
 from heisenberg.core.stages import LeaseService, ServiceLease, Voice
+from heisenberg.llm.analyst import SchemaAnalyst
 from heisenberg.llm.brain import SchemaBrain
+from heisenberg.llm.ollama_host import server_url
 from heisenberg.runner import engines, llama_options
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
@@ -174,17 +176,29 @@ class Runner:
 
     def brain(self) -> SchemaBrain:
         """The language model, as configured. Raises ModelNotFound."""
-        llm = self._config.llm
-        if llm.url:
-            return SchemaBrain(llm, self._config.visual, RemoteService(llm.url, llm.api_key).lease)
-        model = self._named(llm.model, "llm")
-        if model.is_remote:
-            llm = llm.model_copy(update={"model": model.remote_name})
-        return SchemaBrain(llm, self._config.visual, self._llama())
+        llm, lease = self._language_model(Priority.VOICE)
+        return SchemaBrain(llm, self._config.visual, lease)
+
+    def analyst(self, priority: Priority = Priority.BACKGROUND) -> SchemaAnalyst:
+        """The same language model, for visuals alone; behind everybody else. Raises ModelNotFound."""
+        llm, lease = self._language_model(priority)
+        return SchemaAnalyst(llm, self._config.visual, lease)
 
     def turn_detector(self) -> SmartTurn:
         """Hears whether a sentence is over. Raises ModelNotFound, or VadError if the model is damaged."""
         return SmartTurn(self.store.find("smart-turn", "turn").file(".onnx"))
+
+    def _language_model(self, priority: Priority) -> tuple[LlmConfig, LeaseService]:
+        """How to ask the configured language model, and where."""
+        llm = self._config.llm
+        if llm.backend == "ollama":
+            return llm, RemoteService(server_url(llm.url), llm.api_key).lease
+        if not llm.is_local:
+            return llm, RemoteService(llm.url, llm.api_key).lease
+        model = self._named(llm.model, "llm")
+        if model.is_remote:
+            llm = llm.model_copy(update={"model": model.remote_name})
+        return llm, self._llama(priority)
 
     def _ears(self, priority: Priority) -> LeaseService:
         """The configured recogniser."""
@@ -244,8 +258,8 @@ class Runner:
             self._warned.add(message)
             log.warning("%s", message)
 
-    def _llama(self) -> LeaseService:
-        return self._leasing(self._named(self._config.llm.model, "llm"), Priority.VOICE)
+    def _llama(self, priority: Priority) -> LeaseService:
+        return self._leasing(self._named(self._config.llm.model, "llm"), priority)
 
     def _named(self, name: str, kind: Kind) -> Model:
         """The model called *name* in the configuration: in ``models.catalog``, installed, at a path, or discovered.
@@ -306,7 +320,7 @@ def assistants_models(config: Config) -> frozenset[str]:
     """Names of the models that run here for the assistant."""
     names = {
         config.stt.model: config.stt.engine == "whisper",
-        config.llm.model: not config.llm.url,
+        config.llm.model: config.llm.is_local,
         config.tts.voice: config.tts.engine == "piper",
     }
     return frozenset(name for name, is_here in names.items() if is_here)

@@ -27,6 +27,7 @@ from heisenberg.core.stages import LeaseService
 from heisenberg.main import RunOptions, bounds, run_session
 from heisenberg.models import Runner
 from heisenberg.orchestrator.states import State
+from heisenberg.runner.lanes import Priority
 
 __all__ = ["SoakReport", "report", "soak"]
 
@@ -276,5 +277,5 @@ class _RelayedRunner(Runner):
         super().__init__(config)
         self._relay = relay
 
-    def _llama(self) -> LeaseService:
-        return self._relay.leased(super()._llama())
+    def _llama(self, priority: Priority) -> LeaseService:
+        return self._relay.leased(super()._llama(priority))

@@ -21,12 +21,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def execute(args: argparse.Namespace, config: "Config") -> int:
     """Print the answer."""
+    from heisenberg.commands.pull_offer import with_offer
     from heisenberg.core.errors import BrainError
 
     question = sys.stdin.read() if args.text == "-" else args.text
     if not question.strip():
         raise BrainError('The question is empty. Example: heisenberg ask "Who are you?"', code="usage")
-    asyncio.run(_ask(question.strip(), args, config))
+    with_offer(config, lambda: asyncio.run(_ask(question.strip(), args, config)))
     return 0
 
 

@@ -24,13 +24,16 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
     """Print the checks; 1 if one failed."""
     from dataclasses import asdict
 
-    from heisenberg.checkup import examine
+    from heisenberg.checkup import OLLAMA_MODEL, examine
+    from heisenberg.commands.pull_offer import offer
 
     findings = asyncio.run(examine(config))
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:
         _print(findings)
+        if any((finding.name, finding.status) == (OLLAMA_MODEL, "failed") for finding in findings) and offer(config):
+            findings = [finding for finding in findings if finding.name != OLLAMA_MODEL]
     return 1 if any(finding.status == "failed" for finding in findings) else 0
 
 

@@ -42,6 +42,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def execute(args: argparse.Namespace, config: "Config") -> int:
     """Run until the input ends; 1 if a turn failed or, with ``--once``, none took place."""
+    from heisenberg.commands.pull_offer import with_offer
     from heisenberg.commands.serve import announce
     from heisenberg.main import RunOptions, run_assistant
 
@@ -56,7 +57,7 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         is_quiet=args.quiet,
         on_served=announce if args.serve else None,
     )
-    tally = asyncio.run(run_assistant(config, options))
+    tally = with_offer(config, lambda: asyncio.run(run_assistant(config, options)))
     if args.once and not tally.turns:
         print("heisenberg: no turn took place: the wake word was not heard.", file=sys.stderr)
         return 1

@@ -150,16 +150,20 @@ class SttConfig(Section):
         return self
 
 
+OLLAMA_CONTEXT_TOKENS = 4096
+"""Asked of Ollama where nothing else is configured; its own default depends on its version and on the machine."""
+
+
 class LlmConfig(Section):
     """The language model."""
 
-    backend: Literal["llama.cpp", "openai"] = Field("llama.cpp", description="llama.cpp runs a server here; openai uses the server at llm.url.")
-    model: str = Field("smollm2-135m", description="An installed model, one of models.catalog, the path of a GGUF file, or the name that the server at llm.url has for it.")
-    url: str = Field("", description="http://host:port of an OpenAI-compatible server; with it nothing is started here.")
+    backend: Literal["llama.cpp", "ollama", "openai"] = Field("llama.cpp", description="llama.cpp runs a server here; ollama and openai use the server at llm.url.")
+    model: str = Field("smollm2-135m", description="An installed model, one of models.catalog, the path of a GGUF file, or the name that the server at llm.url has for it (`ollama list`).")
+    url: str = Field("", description='http://host:port of an Ollama or an OpenAI-compatible server; with it nothing is started here. For ollama "" is $OLLAMA_HOST, or http://127.0.0.1:11434.')
     api_key: str = Field("", description="Key for llm.url.")
     server_path: str = Field("", description='A llama-server program; "" looks on the PATH, then uses the embedded one.')
     server_args: list[str] = Field([], description="More arguments for llama-server.")
-    context_tokens: int = Field(2048, ge=512, le=262_144, description="Context window in tokens for each request, at most what the model was trained for. A model of models.catalog may have a ctx-size of its own.")
+    context_tokens: int = Field(2048, ge=512, le=262_144, description="Context window in tokens for each request, at most what the model was trained for; with ollama, 4096 unless it is set. A model of models.catalog may have a ctx-size of its own.")
     gpu_layers: int = Field(-1, ge=-1, le=999, description="Layers on the GPU; -1 is all that fit (0 on machines without one).")
     threads: int = Field(0, ge=0, le=64, description="CPU threads; 0 uses half of the cores, since the ears and the voice need the rest.")
     prompt_format: Literal["server", "chatml", "llama2", "plain"] = Field("server", description="Chat template: the server's own, or one of ours.")
@@ -173,9 +177,28 @@ class LlmConfig(Section):
     history_seconds: Seconds = Field(300.0, description="How long they are remembered.")
     timeout_seconds: float = Field(60.0, ge=1, le=600, description="Longest wait for a whole answer.")
     stall_seconds: float = Field(15.0, ge=1, le=300, description="Longest wait for the next token.")
+    options: dict[str, bool | int | float | str | list[str]] = Field({}, description="More options for ollama, under its own names, for example { top_k = 40, num_gpu = 20 }; they win over temperature, seed and context_tokens.")
+    keep_alive: str = Field("", pattern=r"^(-?\d+(\.\d+)?|-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)?$", description='How long ollama keeps the model in memory after a question: "10m", seconds, "-1" for ever; "" is its own default.')
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the model runs in a process of ours."""
+        return self.backend == "llama.cpp" and not self.url
+
+    @property
+    def window_tokens(self) -> int:
+        """Context window in tokens of the assistant's own requests. Ollama silently cuts what does not fit."""
+        if self.backend != "ollama":
+            return self.context_tokens
+        own = self.options.get("num_ctx")
+        if isinstance(own, int) and own > 0:
+            return own
+        return self.context_tokens if "context_tokens" in self.model_fields_set else OLLAMA_CONTEXT_TOKENS
 
     @model_validator(mode="after")
     def _has_its_server(self) -> "LlmConfig":
+        if self.backend == "ollama" and ("model" not in self.model_fields_set or not self.model.strip()):
+            raise ValueError("llm.backend needs llm.model to be a model of Ollama, as `ollama list` shows them")
         if self.backend == "openai" and not self.url:
             raise ValueError("llm.backend needs llm.url to be http://host:port or https://host")
         if self.url and not _is_http_server(self.url):

@@ -59,7 +59,18 @@ def load(config_path: Path | None = None, overrides: Mapping[str, object] | None
         sources.from_environment(os.environ, "environment"),
         sources.from_command_line(overrides or {}),
     ]
+    _take_ollamas_model(layers)
     return LoadedConfig(_validated(layers), path, layers)
+
+
+def _take_ollamas_model(layers: Sequence[Layer]) -> None:
+    """``OLLAMA_MODEL`` names one of Ollama's models: where it counts, Ollama is asked, if nobody says otherwise."""
+    if any(layer.origin(("llm", "backend")) for layer in layers):
+        return
+    naming = next((layer for layer in reversed(layers) if layer.origin(("llm", "model"))), None)
+    origin = naming.origin(("llm", "model")) if naming else None
+    if naming is not None and origin == f"{naming.name} OLLAMA_MODEL":
+        naming.put(("llm", "backend"), "ollama", origin)
 
 
 def _find(config_path: Path | None, dotenv: Mapping[str, str | None]) -> tuple[Path | None, str]:

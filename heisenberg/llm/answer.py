@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from heisenberg.core.errors import BrainError
 from heisenberg.core.stages import Answer, ReplySentence, ReplyToken, Thought, VisualField
+from heisenberg.llm.deltas import Delta
 from heisenberg.llm.partial import AnswerParser, Piece, ReplyEnded
 from heisenberg.llm.sentences import SentenceCutter
-from heisenberg.llm.stream import Delta
 from heisenberg.llm.visuals import VisualSchema
 
 SHOWN_CHARS = 80

@@ -87,12 +87,13 @@ class PromptBuilder:
             language: ISO 639-1 code of the question; counts where llm.language is "auto".
         """
         system = Message("system", self._system(language))
-        left = max(self._llm.context_tokens - self._llm.max_tokens, self._llm.context_tokens // 2) - system.tokens
+        window = self._llm.window_tokens
+        left = max(window - self._llm.max_tokens, window // 2) - system.tokens
         asked = Message("user", without_markers(_shortened(question, left)))
         left -= max(asked.tokens, QUESTION_TOKENS)
         worked = self._worked_answers(language, left // 2)
         left -= sum(message.tokens for message in worked)
-        return self._prompt([system, *worked, *_recent(history, left), asked])
+        return as_prompt([system, *worked, *_recent(history, left), asked], self._llm.prompt_format)
 
     def speech(self, language: str | None) -> Speech:
         """The texts for the language of the answer."""
@@ -123,14 +124,16 @@ class PromptBuilder:
             messages[:0] = pair
         return messages
 
-    def _prompt(self, messages: list[Message]) -> Prompt:
-        tokens = sum(message.tokens for message in messages)
-        if self._llm.prompt_format == "server":
-            chat = [{"role": message.role, "content": message.content} for message in messages]
-            return Prompt("/v1/chat/completions", {"messages": chat}, tokens)
-        template = TEMPLATES[self._llm.prompt_format]
-        fields = {"prompt": template.render(messages), "stop": list(template.stop)}
-        return Prompt("/v1/completions", fields, tokens)
+
+def as_prompt(messages: Sequence[Message], prompt_format: str) -> Prompt:
+    """*messages* as ``llm.prompt_format`` wants them sent."""
+    tokens = sum(message.tokens for message in messages)
+    if prompt_format == "server":
+        chat = [{"role": message.role, "content": message.content} for message in messages]
+        return Prompt("/v1/chat/completions", {"messages": chat}, tokens)
+    template = TEMPLATES[prompt_format]
+    fields = {"prompt": template.render(messages), "stop": list(template.stop)}
+    return Prompt("/v1/completions", fields, tokens)
 
 
 # ── what others wrote ────────────────────────────────────────────────────────────────────────────

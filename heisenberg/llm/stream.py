@@ -1,25 +1,22 @@
 """Streams a completion from an OpenAI-compatible server. What the text means is ``partial.py``'s affair.
 
-Every wait has a bound, and only waiting counts: a consumer that takes its time does not make the model late.
 Closing the generator closes the connection, so that the server stops generating at once.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 
 from heisenberg.core.errors import BrainError
+from heisenberg.llm.deltas import Delta, Limits, Patience, Refused, Unreachable
 from heisenberg.llm.sse import EventReader
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 LOADING_POLL_S = 0.3
 """How often a server that is still loading its model is asked again."""
@@ -29,88 +26,6 @@ ERROR_BYTES = 4096
 
 ANSWER_BYTES = 4 << 20
 """Longest answer of a server that does not stream."""
-
-
-class Unreachable(BrainError):
-    """There is no connection, or it broke: whoever runs the server should look after it."""
-
-
-class Stalled(BrainError):
-    """The server is connected and says nothing."""
-
-
-class Refused(BrainError):
-    """The server answered with an HTTP error; it is alive.
-
-    Args:
-        status: the HTTP status.
-        reason: the server's own words.
-    """
-
-    default_code = "upstream-error"
-
-    def __init__(self, message: str, *, status: int, reason: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """One event of the stream."""
-
-    text: str
-    """New text, perhaps none."""
-    finish: str
-    """Why the model stopped (``stop``, ``length``…); empty while it has not."""
-    tokens: int
-    """Tokens generated so far, as the server counts them; 0 if it does not say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long to wait, in seconds."""
-
-    first_s: float
-    """For the first token: the server reads the prompt meanwhile."""
-    next_s: float
-    """For each further token."""
-    total_s: float
-    """For the whole answer, summed over all waits."""
-
-
-class _Patience:
-    """Bounds each wait, and all of them together."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._next_s, self._name = limits.first_s, "first token"
-        self._limits = limits
-        self._left_s = limits.total_s
-
-    def has_begun(self) -> None:
-        """A token came: from here on each wait is shorter."""
-        self._next_s, self._name = self._limits.next_s, "next token"
-
-    async def wait(self, answer: Awaitable[T]) -> T:
-        """Wait for *answer*. Raises BrainError (``llm-timeout``)."""
-        loop = asyncio.get_running_loop()
-        began, bound_s = loop.time(), min(self._next_s, self._left_s)
-        try:
-            async with asyncio.timeout(bound_s):
-                return await answer
-        except aiohttp.ClientError:
-            raise
-        except TimeoutError as exc:
-            raise self._timeout(is_total=bound_s < self._next_s) from exc
-        finally:
-            self._left_s -= loop.time() - began
-
-    def _timeout(self, *, is_total: bool) -> BrainError:
-        if is_total:
-            text = f"The language model's answer took longer than {self._limits.total_s:g} s. See llm.timeout_seconds."
-            return BrainError(text, code="llm-timeout")
-        text = f"The language model was silent for {self._next_s:.3g} s before its {self._name}. See llm.stall_seconds."
-        return Stalled(text, code="llm-timeout")
 
 
 def address(url: str, path: str) -> str:
@@ -126,7 +41,7 @@ async def stream(
     Raises: BrainError with code ``llm-timeout``, ``upstream-error`` (the server reports a failure, or does not
         speak this protocol) or ``llm-failed`` (no connection, or it broke).
     """
-    patience = _Patience(limits)
+    patience = Patience(limits)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         response = await _open(http, url, headers, body, patience)
@@ -144,7 +59,7 @@ async def stream(
 
 
 async def _open(
-    http: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: Mapping[str, Any], patience: _Patience
+    http: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: Mapping[str, Any], patience: Patience
 ) -> aiohttp.ClientResponse:
     """The response, once the server has loaded its model."""
     while True:
@@ -161,14 +76,14 @@ async def _open(
         await patience.wait(asyncio.sleep(LOADING_POLL_S))
 
 
-async def _read(response: aiohttp.ClientResponse, most_bytes: int, patience: _Patience) -> bytes:
+async def _read(response: aiohttp.ClientResponse, most_bytes: int, patience: Patience) -> bytes:
     body = b""
     while len(body) < most_bytes and (received := await patience.wait(response.content.readany())):
         body += received
     return body[:most_bytes]
 
 
-async def _events(response: aiohttp.ClientResponse, patience: _Patience) -> AsyncGenerator[str, None]:
+async def _events(response: aiohttp.ClientResponse, patience: Patience) -> AsyncGenerator[str, None]:
     """The data of each event until ``[DONE]``; a server that does not stream gives one."""
     if response.content_type == "application/json":
         yield (await _read(response, ANSWER_BYTES, patience)).decode(errors="replace")

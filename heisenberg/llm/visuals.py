@@ -48,13 +48,26 @@ class VisualSchema:
         fields: the configured fields by name.
         max_tokens: the longest answer in tokens; bounds the reply, so that the visuals still fit.
         order: what is written first. What comes before the reply delays the voice; what comes after it, the picture.
+        has_reply: whether something is said at all; where it is not, the fields come in their own order.
     """
 
-    def __init__(self, fields: Mapping[str, VisualField], *, max_tokens: int, order: Order = "quick_first") -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, VisualField],
+        *,
+        max_tokens: int,
+        order: Order = "quick_first",
+        has_reply: bool = True,
+    ) -> None:
         self.fields = dict(fields)
-        self._is_visual_first = order == "visual_first"
+        self._has_reply = has_reply
+        self._is_visual_first = order == "visual_first" and has_reply
         self._quick = {name for name in self.fields if order == "quick_first" and self._is_quick(name)}
-        left = max_tokens - STRUCTURE_TOKENS - sum(_tokens(field) for field in self.fields.values())
+        if not has_reply:
+            self._quick = set(self.fields) - TAKEN
+        self.visual_tokens = STRUCTURE_TOKENS + sum(_tokens(field) for field in self.fields.values())
+        """What the longest visuals cost, roughly."""
+        left = max_tokens - self.visual_tokens
         self.reply_chars = min(max(round(left * CHARS_PER_TOKEN), SHORTEST_REPLY_CHARS), LONGEST_REPLY_CHARS)
         """Longest reply in characters."""
 
@@ -62,7 +75,8 @@ class VisualSchema:
         """The answer's form: everything required and nothing else allowed.
 
         ``{"reply": string, "visual": {…}}``; or with ``visual`` first; or with the quick fields before the reply,
-        beside it, and in ``visual`` only the others: brackets are tokens that the voice would wait for.
+        beside it, and in ``visual`` only the others: brackets are tokens that the voice would wait for. Where there
+        is no reply, the fields alone.
         """
         reply = {"type": "string", "minLength": 1, "maxLength": self.reply_chars}
         return _object(self._ordered(reply, lambda name: _property(self.fields[name]), _object))
@@ -113,7 +127,8 @@ class VisualSchema:
         quick = {name: part(name) for name in self.fields if name in self._quick}
         others = {name: part(name) for name in self.fields if name not in self._quick}
         visual = {"visual": whole(others)} if others else {}
-        return visual | {"reply": reply} if self._is_visual_first else quick | {"reply": reply} | visual
+        spoken = {"reply": reply} if self._has_reply else {}
+        return visual | spoken if self._is_visual_first else quick | spoken | visual
 
     def _is_quick(self, name: str) -> bool:
         """Whether the field takes a few tokens only."""

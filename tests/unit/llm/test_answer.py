@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from heisenberg.core.config import DEFAULT_VISUAL_SCHEMA
 from heisenberg.core.stages import Answer, ReplySentence, Thought
 from heisenberg.llm.answer import GrowingAnswer
-from heisenberg.llm.stream import Delta
+from heisenberg.llm.deltas import Delta
 from heisenberg.llm.visuals import VisualSchema
 
 SCHEMA = VisualSchema(DEFAULT_VISUAL_SCHEMA, max_tokens=160)

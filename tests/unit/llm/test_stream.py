@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 
 from heisenberg.core.errors import BrainError
-from heisenberg.llm.stream import Delta, Limits, Refused, Stalled, Unreachable, address, stream
+from heisenberg.llm.deltas import Delta, Limits, Refused, Stalled, Unreachable
+from heisenberg.llm.stream import address, stream
 from tests.fakes.llama_server import COMMENT, DROP, STALL, Fail, FakeLlamaServer
 
 PATIENT = Limits(first_s=10, next_s=10, total_s=20)
