@@ -28,12 +28,14 @@ from heisenberg.core.errors import AudioError
 from heisenberg.core.events import LlmComplete, VisualUpdated
 from heisenberg.core.service_manager import ServiceManager
 from heisenberg.core.stages import Answer, AudioOutput, AudioSource, PlayedTap, Sink, VadEngine, WakewordEngine
+from heisenberg.llm.sentences import sentences_of
 from heisenberg.models import Runner
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.guard import BargeIn
 from heisenberg.orchestrator.history import History
 from heisenberg.orchestrator.listener import Ears, Listener
 from heisenberg.orchestrator.manners import Bounds, Manners, Tally
+from heisenberg.orchestrator.mute import MutableSource, Mute
 from heisenberg.orchestrator.patience import Patience, Pauses
 from heisenberg.orchestrator.reports import Report
 from heisenberg.orchestrator.session import Session
@@ -116,9 +118,9 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
     meters = Meters()
     async with AsyncExitStack() as stack:
         # Whatever can be wrong with files and devices is found before seconds are spent on models.
-        drops, service = Drops(), ServiceManager()
+        drops, service, mute = Drops(), ServiceManager(), Mute()
         played = _played(config, options)
-        new_ears = functools.partial(_ears, config, options, meters, drops, played)
+        new_ears = functools.partial(_ears, config, options, meters, drops, played, mute)
         ears = None
         if options.input != "none" or options.source is not None:
             await refuse_unknown_words(config.wakeword)
@@ -140,6 +142,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
             patience=_patience(config, runner, stack),
             drops=drops,
             recorder=recorder,
+            mute=mute,
             once=options.once,
         )
         await _open_sinks(config, options, meters, session, stack, drops)
@@ -228,6 +231,7 @@ async def _warm_stages(config: Config, runner: Runner, output: AudioOutput, stac
         History(config.llm.history_turns, config.llm.history_seconds, clock),
         config.llm.language,
         config.turn.stop_words,
+        sentences_of,
     )
 
 
@@ -346,14 +350,16 @@ def _speakers(config: Config, meters: Meters, tap: PlayedTap | None) -> AudioOut
     return Speakers(config.audio, meters, tap)
 
 
-def _ears(config: Config, options: RunOptions, meters: Meters, drops: Drops, played: PlayedSound | None) -> Ears:
+def _ears(
+    config: Config, options: RunOptions, meters: Meters, drops: Drops, played: PlayedSound | None, mute: Mute
+) -> Ears:
     echo = _echo_canceller(played)
     wakeword, endpointer = _wakeword(config, drops), CommandEndpointer(config.vad)
     vad: VadEngine = SileroVad() if config.vad.engine == "silero" else WebrtcVad()
     kept_s = config.vad.max_command_seconds + config.vad.no_speech_seconds + RING_MARGIN_S
     ring = SampleRing(int(kept_s * PIPELINE_RATE_HZ))
     background = Background(is_used=config.vad.engine == "silero")
-    source = options.source or open_source(config, options, drops)
+    source = MutableSource(options.source or open_source(config, options, drops), mute)
     barge_in = BargeIn[config.turn.barge_in.upper()]
     return Ears(source, wakeword, vad, endpointer, ring, background, meters, echo, barge_in)
 

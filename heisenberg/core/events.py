@@ -96,7 +96,7 @@ class TurnCommitted(Event):
     """The turn is certain; from here on OSC and speech may leave."""
 
     reason: str
-    """Why it was certain: the endpoint's reason, or ``text`` for typed input."""
+    """Why it was certain: the endpoint's reason, ``text`` for typed input, ``say`` for a text that is said as it is."""
     text: str = ""
     """What was typed; empty for a spoken turn."""
 
@@ -106,7 +106,7 @@ class TurnDropped(Event):
     """The turn ended without an answer, on purpose."""
 
     reason: str
-    """``no_speech``, ``no_followup``, ``stt_empty``, ``stopped``, ``interrupted`` or ``input_lost``."""
+    """``no_speech``, ``no_followup``, ``stt_empty``, ``stopped``, ``muted``, ``interrupted`` or ``input_lost``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +196,14 @@ class PresetChanged(Event):
 
     preset: str
     """Its name; empty is the plain schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MuteChanged(Event):
+    """The microphone is ignored, or is heard again."""
+
+    is_muted: bool
+    """Whether it is ignored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

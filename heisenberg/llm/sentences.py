@@ -132,3 +132,9 @@ def _forced_end(text: str) -> int:
     clauses = [mark.end() for mark in _END.finditer(text[: LONGEST_CHARS + 1]) if mark["clause"]]
     late = [end for end in clauses if LONGEST_CHARS // 2 <= end <= LONGEST_CHARS]
     return late[-1] if late else max(text.rfind(" ", 1, LONGEST_CHARS + 1), 0) or LONGEST_CHARS
+
+
+def sentences_of(text: str) -> list[str]:
+    """A whole *text* in stretches that can be spoken."""
+    cutter = SentenceCutter()
+    return [stretch.strip() for stretch in (*cutter.feed(text), *cutter.flush()) if stretch.strip()]

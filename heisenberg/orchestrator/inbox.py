@@ -9,13 +9,16 @@ from collections import deque
 
 from heisenberg.core.drops import Drops
 from heisenberg.orchestrator.reports import CommandBegan, CommandHeard, Overheard, Report
-from heisenberg.orchestrator.states import Message, TextAsked
+from heisenberg.orchestrator.states import ListenAsked, Message, SayAsked, TextAsked
 
 INBOX_SIZE = 512
 """Beyond this many waiting items, sound and typed questions are dropped; what ends or decides something never is."""
 
 MAX_QUESTIONS = 32
-"""Typed questions that may wait."""
+"""Typed questions, and texts to say, that may wait."""
+
+Typed = TextAsked | SayAsked
+"""What begins a turn without a sound, as soon as no other is under way."""
 
 Item = Report | Message
 """What the inbox holds."""
@@ -31,7 +34,7 @@ class Inbox:
     def __init__(self, drops: Drops) -> None:
         self._drops = drops
         self._items: asyncio.Queue[Item] = asyncio.Queue()
-        self._questions: deque[TextAsked] = deque()
+        self._questions: deque[Typed] = deque()
         self._may_ask = asyncio.Event()
         self._may_ask.set()
         self._taken = 0
@@ -40,7 +43,7 @@ class Inbox:
 
     def put(self, item: Item) -> None:
         """Let *item* wait."""
-        is_lossy = isinstance(item, CommandHeard | CommandBegan | Overheard | TextAsked)
+        is_lossy = isinstance(item, CommandHeard | CommandBegan | Overheard | TextAsked | SayAsked | ListenAsked)
         if is_lossy and self._items.qsize() >= INBOX_SIZE:
             self._drops.count("inbox")
             return
@@ -64,13 +67,16 @@ class Inbox:
 
     # ── typed questions ──────────────────────────────────────────────────────────────────────────
 
-    def put_off(self, question: TextAsked) -> None:
-        """Its turn comes when no other is under way."""
+    def put_off(self, question: Typed) -> None:
+        """Its turn comes when no other is under way; unless too many wait already."""
+        if len(self._questions) >= 2 * MAX_QUESTIONS:  # somebody does not wait for room
+            self._drops.count("inbox")
+            return
         self._questions.append(question)
         if len(self._questions) >= MAX_QUESTIONS:
             self._may_ask.clear()
 
-    def next_question(self) -> TextAsked | None:
+    def next_question(self) -> Typed | None:
         """The first that was put off, unless something else waits or there is none."""
         if not self.is_empty or not self._questions:
             return None
@@ -85,6 +91,7 @@ class Inbox:
     def forget_questions(self) -> None:
         """None of those that were put off is answered any more."""
         self._questions.clear()
+        self._may_ask.set()
 
     async def room(self) -> None:
         """Wait until one more question may be asked."""

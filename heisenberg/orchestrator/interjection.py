@@ -159,7 +159,7 @@ class StopSpotter:
     def __init__(self, recogniser: Recogniser, post: Callable[[Message], None], stop_words: Sequence[str]) -> None:
         self._recogniser = recogniser
         self._post = post
-        self._stop_words = stop_words
+        self.stop_words = stop_words
         self._look: asyncio.Task[None] | None = None
 
     def look(self, turn: int, overheard: Overheard, reply: Reply) -> None:
@@ -182,5 +182,5 @@ class StopSpotter:
         finally:
             await recognition.cancel()
         log.debug("overheard: %s", text)
-        if holds_stop(text, self._stop_words, reply()):
+        if holds_stop(text, self.stop_words, reply()):
             self._post(StopHeard(turn))

@@ -116,6 +116,11 @@ class NoMoreQuestions:
 
 
 @dataclass(frozen=True, slots=True)
+class EverythingStopped:
+    """Silence, and nothing of what waits to be said or answered; not of the audio thread, but in its order."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerDied:
     """A fault in the audio thread; nothing is heard any more."""
 
@@ -132,5 +137,6 @@ Report = (
     | InputBack
     | InputEnded
     | NoMoreQuestions
+    | EverythingStopped
     | ListenerDied
 )

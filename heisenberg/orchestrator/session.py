@@ -8,6 +8,7 @@ turn cancels it, and whatever still carries its number is ignored. The audio thr
 """
 
 import asyncio
+import dataclasses
 import functools
 import logging
 from collections.abc import Coroutine, Sequence
@@ -21,6 +22,7 @@ from heisenberg.core.events import (
     Failed,
     InputLost,
     InputRestored,
+    MuteChanged,
     OscSent,
     SpeechEnded,
     SpeechStarted,
@@ -38,6 +40,7 @@ from heisenberg.orchestrator.hearing import Hearing, NewListener
 from heisenberg.orchestrator.inbox import Inbox, Item
 from heisenberg.orchestrator.interjection import Interjection, StopSpotter
 from heisenberg.orchestrator.manners import Bounds, Manners, Tally
+from heisenberg.orchestrator.mute import Mute
 from heisenberg.orchestrator.patience import Patience
 from heisenberg.orchestrator.states import Assistant, Message, State, advance
 from heisenberg.orchestrator.stop_words import says
@@ -59,6 +62,7 @@ class Session:
         patience: says how long to wait in a pause of the command; without it always as long as configured.
         drops: what queues anywhere lost; reported as events.
         recorder: keeps what was heard.
+        mute: obeyed by whoever reads the microphone.
         once: end after the first turn.
     """
 
@@ -72,6 +76,7 @@ class Session:
         patience: Patience | None = None,
         drops: Drops | None = None,
         recorder: Recorder | None = None,
+        mute: Mute | None = None,
         once: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -79,6 +84,7 @@ class Session:
         self._bounds = bounds
         self._patience = patience
         self._recorder = recorder
+        self._mute = mute or Mute()
         self._once = once
         self._manners = manners or Manners()
         self._now = Assistant(follows_up=self._manners.followup_seconds > 0 and not once)
@@ -117,6 +123,27 @@ class Session:
         """Answer a typed question; returns when there is room for the next one."""
         await self._inbox.room()
         self.ask(text)
+
+    def say(self, text: str) -> None:
+        """Say *text* as it is, as soon as no turn is under way."""
+        self._inbox.put(states.SayAsked(text))
+
+    def listen(self) -> None:
+        """Listen for a command, as after the wake word; unless a turn is under way or the microphone is muted."""
+        self._inbox.put(states.ListenAsked())
+
+    def stop(self) -> None:
+        """Fall silent and drop the current turn; what was to be said or answered after it is forgotten, too."""
+        self._inbox.put(heard.EverythingStopped())
+
+    def mute(self, is_muted: bool | None) -> None:
+        """Ignore the microphone, or hear it again (None: the other way round). What is being said goes on."""
+        self._inbox.put(states.MuteAsked(is_muted))
+
+    def set_stop_words(self, stop_words: Sequence[str]) -> None:
+        """From the next turn on, these silence the assistant."""
+        self._stages = dataclasses.replace(self._stages, stop_words=stop_words)
+        self._spotter.stop_words = stop_words
 
     def end_input(self) -> None:
         """No more questions come; the session ends after the current turn."""
@@ -158,6 +185,10 @@ class Session:
     def stalled(self, what: str, seconds: float) -> None:
         """*what* stood still for *seconds*. From any thread."""
         self._loop.call_soon_threadsafe(lambda: self.emit(Stalled, what=what, seconds=round(seconds, 3)))
+
+    def tell_losses(self) -> None:
+        """Say what full queues lost since the last time."""
+        self._telling.losses()
 
     def osc_sent(self, address: str) -> None:
         """For the OSC sink: a datagram left."""
@@ -215,8 +246,13 @@ class Session:
 
     async def _handle(self, item: Item) -> None:
         match item:
-            case states.TextAsked():
+            case states.TextAsked() | states.SayAsked():
                 self._inbox.put_off(item)
+            case heard.EverythingStopped():
+                self._inbox.forget_questions()
+                await self._step(states.StopAsked())
+            case states.ListenAsked() if self._hearing.listener is None or self._input_ended:
+                log.warning("Nobody listens: there is no microphone, or its input has ended.")
             case heard.WakeHeard():
                 await self._hear_wake_word(item)
             case heard.SpokenOver(capture):
@@ -264,6 +300,9 @@ class Session:
             return
         if self._now.state is State.LISTENING:
             return  # too late: a command is being captured already
+        if self._now.is_muted:
+            self._decline(wake.capture)
+            return
         self._captures.follow(wake.capture)
         await self._step(states.Woke(wake.name, wake.score, wake.audio_at))
         if self._recorder is not None:
@@ -369,6 +408,10 @@ class Session:
         if isinstance(command, states.Begin):
             await self._begin_turn(command.message, before.state)
             return
+        if isinstance(command, states.Mute):
+            self._mute.is_on = command.is_muted
+            self.emit(MuteChanged, is_muted=command.is_muted)
+            return
         work, attempt = self._work, self._now.attempt
         assert work is not None, "a turn began without its work"
         match command:
@@ -388,6 +431,8 @@ class Session:
                 work.commit(reason)
             case states.Answer(text):
                 await self._begin(work.answer(text, attempt))
+            case states.Say(text):
+                await self._begin(work.say(text, attempt))
             case states.Apologise(code, message):
                 await self._apologise(work, code, message)
             case states.Hush():
@@ -439,6 +484,8 @@ class Session:
                 phrase = name
             case states.TextAsked(text):
                 phrase, typed = "", text
+            case states.SayAsked():
+                phrase = ""
         emit = functools.partial(self.emit, turn=self._now.turn)
         put = self._inbox.put
         return TurnWork(

@@ -5,10 +5,11 @@
       │         pause   resumed                             │                            │
       │             ▼   │                                   │                            │
       │            a draft, unseen                          │                            │
-      └──text asked──────────────────────────▶ THINKING ────┴──reply over, apology over──┘
+      └──text asked, text to say─────────────▶ THINKING ────┴──reply over, apology over──┘
 
-Whatever interrupts (the wake word, words spoken over the reply) ends the turn and begins the next one. In a pause of
-the command a *draft* begins: it is transcribed and answered, and nobody notices until the endpoint commits it.
+Whoever asks to be listened to begins a turn as the wake word does. Whatever interrupts (the wake word, words spoken
+over the reply) ends the turn and begins the next one. In a pause of the command a *draft* begins: it is transcribed
+and answered, and nobody notices until the endpoint commits it. While the microphone is muted nothing spoken begins.
 
 Nothing here waits, sends or knows the clock: ``session.py`` performs the commands. A message that bears
 an old turn or an old attempt, or does not fit the state, changes nothing.
@@ -55,6 +56,26 @@ class TextAsked:
     """Somebody typed a question."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SayAsked:
+    """Somebody gave a text to be said, as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAsked:
+    """Somebody wants to be listened to, without the wake word."""
+
+
+@dataclass(frozen=True, slots=True)
+class MuteAsked:
+    """Somebody wants the microphone ignored, or not any more."""
+
+    is_muted: bool | None
+    """None: the other way round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +181,9 @@ class NoWordsHeard:
 Message = (
     Woke
     | TextAsked
+    | SayAsked
+    | ListenAsked
+    | MuteAsked
     | Paused
     | Resumed
     | CommandOver
@@ -206,6 +230,8 @@ class Assistant:
     """Something of the answer was already heard."""
     is_typed: bool = False
     """The turn began with typed text, not with sound."""
+    is_muted: bool = False
+    """The microphone is ignored, whatever the turn."""
     is_followup: bool = False
     """The turn began without the wake word, after an answer."""
     follows_up: bool = False
@@ -266,6 +292,20 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Say:
+    """Speak a text that needs no language model."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """From here on, ignore the microphone, or hear it again."""
+
+    is_muted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Apologise:
     """Tell the user that the turn failed."""
 
@@ -314,6 +354,8 @@ Command = (
     | Listen
     | Commit
     | Answer
+    | Say
+    | Mute
     | Apologise
     | Hush
     | SpeakOn
@@ -330,6 +372,14 @@ def advance(now: Assistant, message: Message) -> Step:
     if getattr(message, "turn", now.turn) != now.turn or getattr(message, "attempt", now.attempt) != now.attempt:
         return now, ()
     match now.state, message:
+        case _, MuteAsked(is_muted):
+            return _muted(now, not now.is_muted if is_muted is None else is_muted)
+        case _, (Woke() | ListenAsked()) if now.is_muted:
+            return now, ()
+        case State.IDLE, ListenAsked():
+            return _begin(now, State.LISTENING, Begin(message), Listen())
+        case State.IDLE, SayAsked(text):
+            return _begin(now, State.THINKING, Begin(message), Commit("say"), Say(text), is_typed=True)
         case State.IDLE, Woke():
             return _begin(now, State.LISTENING, Begin(message))
         case State.IDLE, TextAsked(text):
@@ -375,12 +425,24 @@ def _begin(now: Assistant, state: State, *commands: Command, is_typed: bool = Fa
         is_typed=is_typed,
         is_followup=is_followup,
         follows_up=now.follows_up,
+        is_muted=now.is_muted,
     )
     return begun, commands
 
 
 def _end(now: Assistant, *commands: Command) -> Step:
-    return Assistant(State.IDLE, now.turn, now.attempt + 1, follows_up=now.follows_up), (*commands, Rest())
+    idle = Assistant(State.IDLE, now.turn, now.attempt + 1, follows_up=now.follows_up, is_muted=now.is_muted)
+    return idle, (*commands, Rest())
+
+
+def _muted(now: Assistant, is_muted: bool) -> Step:
+    """A command that is being spoken is given up; an answer goes on."""
+    if is_muted is now.is_muted:
+        return now, ()
+    after = replace(now, is_muted=is_muted)
+    if is_muted and now.state is State.LISTENING:
+        return _end(after, Mute(is_muted), Drop("muted"))
+    return after, (Mute(is_muted),)
 
 
 def _attempt(now: Assistant, *commands: Command, has_draft: bool = False) -> Step:
@@ -414,7 +476,7 @@ def _understood(now: Assistant, heard: Transcribed) -> Step:
 def _reply_over(now: Assistant) -> Step:
     if now.is_apologising:
         return _end(now)
-    if now.is_typed or not now.follows_up:
+    if now.is_typed or now.is_muted or not now.follows_up:
         return _end(now, Complete())
     commands = (Complete(), Cancel(), Begin(None), Listen(is_followup=True))
     return _begin(now, State.LISTENING, *commands, is_followup=True)

@@ -7,8 +7,9 @@ affair. Until :meth:`TurnWork.commit` nothing of it is told or heard.
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -91,6 +92,8 @@ class Stages:
     """ISO 639-1 code, or ``auto`` for that of the question."""
     stop_words: Sequence[str] = ()
     """Phrases that end a turn when nothing else is said."""
+    sentences_of: Callable[[str], Sequence[str]] = lambda text: [text]
+    """Cuts a text that is to be said as it is."""
 
 
 class TurnWork:
@@ -209,10 +212,22 @@ class TurnWork:
         """Ask the brain (None: the same question again) and speak; posts ReplyOver or StageFailed."""
         self._question = text if text is not None else self._question
         self._answer = self.reply = ""
+        if await self._speak(self._think, attempt):
+            self._stages.history.add(Exchange(self._question, self._answer))
+            self._post(ReplyOver(self.turn, attempt))
+
+    async def say(self, text: str, attempt: int) -> None:
+        """Speak *text* as it is: no brain, no visuals, no memory of it; posts ReplyOver or StageFailed."""
+        self.reply = text
+        if await self._speak(functools.partial(self._recite, text), attempt):
+            self._post(ReplyOver(self.turn, attempt))
+
+    async def _speak(self, bring: Callable[[Performance], Awaitable[HeisenbergError | None]], attempt: int) -> bool:
+        """Speak what *bring* gives to a performance; whether all of it was heard. Posts StageFailed if not."""
         performance = self._perform(self._heard_ourselves)
         speaking = asyncio.create_task(performance.run(self._reply_language()), name=f"speech of turn {self.turn}")
         try:
-            failure = await self._think(performance)
+            failure = await bring(performance)
             if failure is not None and not self._has_sounded:
                 speaking.cancel()  # it is asked again: what waits to be spoken must not be heard twice
             await performance.end()
@@ -224,9 +239,7 @@ class TurnWork:
             self._failed(attempt, Stage.LLM, failure)
         elif spoken is not None:
             self._failed(attempt, Stage.TTS, spoken)
-        else:
-            self._stages.history.add(Exchange(self._question, self._answer))
-            self._post(ReplyOver(self.turn, attempt))
+        return failure is None and spoken is None
 
     async def apologise(self, attempt: int) -> None:
         """Say that something went wrong, if anything can still be said; posts ReplyOver."""
@@ -278,7 +291,7 @@ class TurnWork:
         if self._performance is None or not self._has_sounded:
             return
         self._tell_finished(played_s, interrupted=True)
-        if heard := self._performance.heard(played_s):
+        if self._question and (heard := self._performance.heard(played_s)):
             self._stages.history.add(Exchange(self._question, f"{heard} {CUT_SHORT}", is_interrupted=True))
 
     async def close(self) -> None:
@@ -343,6 +356,11 @@ class TurnWork:
             if hasattr(thoughts, "aclose"):
                 await thoughts.aclose()
         return None
+
+    async def _recite(self, text: str, performance: Performance) -> None:
+        for sentence in self._stages.sentences_of(text):
+            self._gate.pass_on(events.LlmSentence, text=sentence)
+            await performance.say(sentence)
 
     async def _take(self, thought: Thought, performance: Performance) -> None:
         match thought:

@@ -23,6 +23,7 @@ from heisenberg.core.events import (
     LlmSentence,
     LlmStarted,
     LlmToken,
+    MuteChanged,
     OscSent,
     SpeakingFinished,
     SpeakingPaused,
@@ -51,6 +52,7 @@ DROPPED = {
     "stopped": "stopped, as asked",
     "interrupted": "interrupted by a new question",
     "input_lost": "the microphone was lost",
+    "muted": "the microphone was muted",
 }
 LATENCIES = {
     "endpoint": "end noticed",
@@ -179,6 +181,10 @@ class ConsoleSink:
                 self._line(at, "failed", f"{message} [{code}]", _RED, value_colour=_RED)
             case InputLost():
                 self._line(at, "input", "the microphone was lost; looking for it …", _RED, value_colour=_RED)
+            case MuteChanged(is_muted=is_muted):
+                self._line(
+                    at, "input", "the microphone is muted" if is_muted else "the microphone is heard again", _CYAN
+                )
             case InputRestored():
                 self._line(at, "input", "the microphone is back", _GREEN)
             case ItemsDropped(where=where, count=count):

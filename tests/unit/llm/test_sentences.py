@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heisenberg.llm.sentences import LONGEST_CHARS, SentenceCutter
+from heisenberg.llm.sentences import LONGEST_CHARS, SentenceCutter, sentences_of
 
 
 def cut(*pieces: str) -> list[str]:
@@ -144,3 +144,9 @@ def test_no_character_is_lost_or_said_twice(text: str) -> None:
 
     assert "".join(text.split()) == "".join("".join(stretches).split())
     assert all(0 < len(stretch) <= LONGEST_CHARS for stretch in stretches)
+
+
+def test_a_whole_text_is_cut_like_a_growing_one() -> None:
+    assert ["Welcome to the show.", "Please take a seat!"] == sentences_of(
+        " Welcome to the show. Please take a seat!\n"
+    )

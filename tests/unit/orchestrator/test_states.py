@@ -21,6 +21,9 @@ def messages(turn: int, attempt: int = ATTEMPT) -> list[Message]:
     return [
         states.Woke("hey_jarvis", 0.9, 1.0),
         states.TextAsked("What time is it?"),
+        states.SayAsked("Welcome."),
+        states.ListenAsked(),
+        *(states.MuteAsked(is_muted) for is_muted in (True, False, None)),
         states.Paused(),
         states.Resumed(),
         *(states.CommandOver(reason, said, paused) for reason in EndReason for said, paused in BOTH),
@@ -40,7 +43,7 @@ def messages(turn: int, attempt: int = ATTEMPT) -> list[Message]:
 def assistants() -> list[Assistant]:
     """Every state with every memory."""
     drafts = (None, states.Transcribed(TURN, ATTEMPT, "Hello."))
-    flags = itertools.product(State, (frozenset(), frozenset(Stage)), drafts, *[(False, True)] * 4)
+    flags = itertools.product(State, (frozenset(), frozenset(Stage)), drafts, *[(False, True)] * 5)
     return [
         Assistant(
             state,
@@ -55,8 +58,9 @@ def assistants() -> list[Assistant]:
             has_spoken=spoken,
             is_committed=spoken,
             follows_up=follows,
+            is_muted=muted,
         )
-        for state, retried, draft, again, sorry, spoken, follows in flags
+        for state, retried, draft, again, sorry, spoken, follows, muted in flags
     ]
 
 
@@ -175,6 +179,58 @@ def speaking() -> Assistant:
 
 def failed(now: Assistant, stage: Stage, code: str = "stt-failed") -> states.StageFailed:
     return states.StageFailed(now.turn, now.attempt, stage, code, "It failed.")
+
+
+def test_a_text_to_say_needs_no_language_model() -> None:
+    said = states.SayAsked("Welcome.")
+    now, commands = advance(Assistant(), said)
+
+    assert (states.Begin(said), states.Commit("say"), states.Say("Welcome.")) == commands
+    assert (State.THINKING, 1) == (now.state, now.turn)
+
+
+def test_whoever_asks_to_be_listened_to_needs_no_wake_word() -> None:
+    asked = states.ListenAsked()
+    now, commands = advance(Assistant(), asked)
+
+    assert (states.Begin(asked), states.Listen()) == commands
+    assert State.LISTENING is now.state
+
+
+@pytest.mark.parametrize("state", [State.LISTENING, State.THINKING, State.SPEAKING])
+def test_it_listens_to_one_at_a_time(state: State) -> None:
+    now = Assistant(state, TURN)
+
+    assert (now, ()) == advance(now, states.ListenAsked())
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("wanted", [True, None])
+def test_muting_gives_up_a_command_and_nothing_else(state: State, wanted: bool | None) -> None:
+    now, commands = advance(Assistant(state, TURN), states.MuteAsked(wanted))
+
+    assert now.is_muted
+    assert (states.Drop("muted") in commands) == (state is State.LISTENING)
+    assert states.Mute(True) == commands[0]
+
+
+def test_muting_twice_is_muting_once() -> None:
+    now, _ = advance(Assistant(), states.MuteAsked(True))
+
+    assert (now, ()) == advance(now, states.MuteAsked(True))
+    assert (Assistant(), (states.Mute(False),)) == advance(now, states.MuteAsked(None))
+
+
+@given(st.lists(a_message, max_size=40))
+def test_nothing_spoken_begins_while_muted(script: list[Message]) -> None:
+    now = Assistant(is_muted=True, follows_up=True)
+    for message in script:
+        if isinstance(message, states.MuteAsked):
+            continue
+        now, _ = advance(now, message)
+
+        assert now.is_muted
+        assert now.state is not State.LISTENING or now.has_listened_again or isinstance(message, states.WordsHeard)
 
 
 def test_a_spoken_turn_goes_through_all_states() -> None:
