@@ -44,13 +44,13 @@ class Completions:
     Args:
         llm: the model and its sampling.
         http: a session to share; without it one is made, and closed by ``close``.
-        slot: where llama.cpp keeps what it read; None lets it choose.
+        slot: where llama.cpp keeps what it read, if the lease does not say; None lets it choose.
     """
 
     def __init__(self, llm: LlmConfig, *, http: aiohttp.ClientSession | None = None, slot: int | None = None) -> None:
         self._llm = llm
         self._is_llama = llm.backend == "llama.cpp"
-        self._slot = {} if slot is None else {"id_slot": slot}
+        self._slot = slot
         self._http = http
         self._owns_http = http is None
         self._is_constrained = True
@@ -63,7 +63,7 @@ class Completions:
     async def deltas(self, service: ServiceLease, request: Request) -> AsyncGenerator[Delta, None]:
         """The model's answer to *request*."""
         url = address(service.url, request.prompt.path)
-        answer = stream(self._session(), url, service.api_key, self._body(request), request.limits)
+        answer = stream(self._session(), url, service.api_key, self._body(request, service), request.limits)
         async with aclosing(answer) as deltas:
             async for delta in deltas:
                 yield delta
@@ -87,17 +87,24 @@ class Completions:
             await self._http.close()
             self._http = None
 
-    def _body(self, request: Request) -> dict[str, Any]:
+    def _body(self, request: Request, service: ServiceLease) -> dict[str, Any]:
         llm = self._llm
         body = {"model": llm.model, **request.prompt.fields, "stream": True, "max_tokens": request.max_tokens}
         body |= {"temperature": llm.temperature} | ({"seed": llm.seed} if llm.seed >= 0 else {})
-        body |= (LLAMA_FIELDS | self._slot) if self._is_llama else {}
+        body |= (LLAMA_FIELDS | self._place(service)) if self._is_llama else {}
         if request.schema is None or not self._is_constrained:
             return body
         if self._is_llama and "prompt" in request.prompt.fields:  # where llama.cpp ignores response_format
             return body | {"json_schema": request.schema}
         named = {"name": "answer", "strict": True, "schema": request.schema}
         return body | {"response_format": {"type": "json_schema", "json_schema": named}}
+
+    def _place(self, service: ServiceLease) -> dict[str, Any]:
+        """A lease of the runner knows its slot, or that none can be had for certain: others may sit in it."""
+        slot = getattr(service, "slot", None)
+        if slot is None and not getattr(service, "roams", False):
+            slot = self._slot
+        return {} if slot is None else {"id_slot": slot}
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:

@@ -49,7 +49,10 @@ class ModelLease:
     remote_name: str = ""
     """What the server at *url* calls it."""
     slot: int | None = None
-    """The place in its llama-server that is reserved for this lease; None if there are no numbered places."""
+    """The place in its llama-server that is reserved for this lease; None if there are no numbered places, or if it
+    roams."""
+    roams: bool = False
+    """Its llama-server has to choose a place itself: others are there that could not be told theirs."""
     load_seconds: float = 0.0
     """How long it took to load for this lease; 0 if it was there."""
     has_spare: bool = False
@@ -131,6 +134,7 @@ class Fleet:
         *,
         use: Use = "generate",
         keep_alive_s: float | None = None,
+        roams: bool = False,
     ) -> AsyncIterator[ModelLease]:
         """Wait for *model*: for room in memory, for its process, for a free place in it.
 
@@ -140,12 +144,13 @@ class Fleet:
             use: whether it is to generate text or to embed it.
             keep_alive_s: seconds it stays in memory once nobody uses it any more, in place of its own, until another
                 lease says otherwise; negative is for ever, None does not say.
+            roams: whether its llama-server cannot be told the place of this request.
 
         Raises: HeisenbergError if it cannot be started, or if it was waited for too long.
         """
         async with AsyncExitStack() as stack:
             async with self._bounded_wait(model):
-                lease = await self._leased(stack, model, priority, use, keep_alive_s)
+                lease = await self._leased(stack, model, priority, use, keep_alive_s, roams=roams)
             yield lease
 
     async def load(self, model: Model, *, keep_alive_s: float | None = None) -> float:
@@ -217,7 +222,14 @@ class Fleet:
     # ── leases ───────────────────────────────────────────────────────────────────────────────────
 
     async def _leased(
-        self, stack: AsyncExitStack, model: Model, priority: Priority, use: Use, keep_s: float | None
+        self,
+        stack: AsyncExitStack,
+        model: Model,
+        priority: Priority,
+        use: Use,
+        keep_s: float | None,
+        *,
+        roams: bool,
     ) -> ModelLease:
         """A lease that ends with *stack*."""
         if model.is_remote:
@@ -228,9 +240,11 @@ class Fleet:
                 model, url, model.api_key, model.remote_name, has_spare=has_spare, _condemn=condemn, _praise=praise
             )
         lane, load_seconds = await self._seated(stack, model, priority, use, keep_s)
-        lease = await stack.enter_async_context(lane.lease(priority))
-        slot = lease.place if lane.places.number > 1 else None
-        return ModelLease(model, lease.url, lease.api_key, model.name, slot, load_seconds, _condemn=lease.condemn)
+        lease = await stack.enter_async_context(lane.lease(priority, roams=roams))
+        slot = lease.place if lane.places.number > 1 and not lease.roams else None
+        return ModelLease(
+            model, lease.url, lease.api_key, model.name, slot, lease.roams, load_seconds, _condemn=lease.condemn
+        )
 
     async def _seated(
         self, stack: AsyncExitStack, model: Model, priority: Priority, use: Use, keep_s: float | None

@@ -3,6 +3,9 @@
 Voice goes first, then API calls, then background work; within a priority, first come first served. A process that
 serves several at once has numbered places, as llama-server has slots; the first one may be reserved for the voice,
 which then waits for nobody and finds its prompt cache as it left it.
+Some requests cannot be told a place (Anthropic's ``/v1/messages`` drops it): they roam, and may sit in anybody's. They
+begin only while the voice has no place of its own, and as long as one runs nobody else is told a place either: since no
+more run at once than there are places, one is free for whoever may begin.
 A lease is the right to use the model; it ends when its block does. How long it may last is its holder's affair: every
 stage bounds its wait for the model's next word, and condemns a model that is late. Meanwhile the keeper makes sure
 that the model's process answers at all.
@@ -10,8 +13,8 @@ that the model's process answers at all.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -39,6 +42,8 @@ class Lease:
     _child: ChildProcess
     place: int = 0
     """Its number among those that use the model at once, from 0."""
+    roams: bool = False
+    """The process has to choose a place itself: the one of that number may be taken."""
 
     @property
     def url(self) -> str:
@@ -87,20 +92,45 @@ class Lane:
         self._free = set(range(self.places.number))
         self._order = itertools.count()
         self._waiting: list[_Waiting] = []
+        self._roaming = 0
+        self._is_voice_placed = False
+        self._voice_left = asyncio.Event()
 
     @asynccontextmanager
-    async def lease(self, priority: Priority = Priority.VOICE) -> AsyncIterator[Lease]:
+    async def lease(self, priority: Priority = Priority.VOICE, *, roams: bool = False) -> AsyncIterator[Lease]:
         """Wait for a turn and for the process. Bound the wait with ``asyncio.timeout``.
 
+        Args:
+            roams: whether it cannot tell the process which place it has.
         Raises: HeisenbergError if the model cannot be started, or if too many others wait already.
         """
         place = await self._acquire(priority)
         try:
             child = await self.keeper.ready()
-            with self.keeper.in_use():
-                yield Lease(self.keeper, child, place)
+            while roams and self._is_voice_placed:
+                self._voice_left.clear()
+                await self._voice_left.wait()
+                child = await self.keeper.ready()
+            # Nothing is awaited from here to the block: who roams and who has a place is decided at one moment.
+            with self.keeper.in_use(), self._placed(place, roams=roams) as has_to_roam:
+                yield Lease(self.keeper, child, place, has_to_roam)
         finally:
             self._release(place)
+
+    @contextmanager
+    def _placed(self, place: int, *, roams: bool) -> Iterator[bool]:
+        """Within the block *place* is in use; whether it has to be left to the process which one it is."""
+        has_to_roam = self.places.number > 1 and (roams or self._roaming > 0)
+        is_voices = self.places.is_first_for_voice and place == 0 and not has_to_roam
+        self._roaming += has_to_roam
+        self._is_voice_placed |= is_voices
+        try:
+            yield has_to_roam
+        finally:
+            self._roaming -= has_to_roam
+            if is_voices:
+                self._is_voice_placed = False
+                self._voice_left.set()
 
     async def _acquire(self, priority: Priority) -> int:
         if free := self._free.intersection(self.places.open_to(priority)):

@@ -132,3 +132,37 @@ async def test_the_voice_waits_for_nobody(client: openai.AsyncOpenAI, server: Se
 
     assert "voice" in ended[:3]
     assert 9 == len(ended)
+
+
+async def test_the_voice_does_not_wait_for_who_sits_in_its_place(server: Served) -> None:
+    """Scenario: /v1/messages is run wherever llama-server likes; it likes the slot in which the voice said the same."""
+    model = server.fleet.catalog.find(MODEL)
+    ended: list[str] = []
+    said = {"model": MODEL, "messages": [{"role": "user", "content": "Tell a very long story about the sea."}]}
+    async with aiohttp.ClientSession() as http:
+
+        async def voice() -> None:
+            async with server.fleet.lease(model, Priority.VOICE) as lease:
+                request = {**said, "max_tokens": 1} | ({} if lease.slot is None else {"id_slot": lease.slot})
+                headers = {"Authorization": f"Bearer {lease.api_key}"}
+                async with http.post(f"{lease.url}/v1/chat/completions", json=request, headers=headers) as answer:
+                    assert 200 == answer.status
+            ended.append("voice")
+
+        async def messages(begun: asyncio.Event) -> None:
+            request = {**said, "max_tokens": 400, "stream": True}
+            async with http.post(f"{server.url}/v1/messages", json=request) as answer:
+                async for _ in answer.content.iter_any():
+                    begun.set()
+            ended.append("messages")
+
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+            await voice()
+            begun = [asyncio.Event(), asyncio.Event()]
+            streams = [group.create_task(messages(event)) for event in begun]
+            await asyncio.gather(*(event.wait() for event in begun))
+            await voice()
+            for stream in streams:
+                stream.cancel()
+
+    assert ["voice", "voice"] == ended

@@ -49,7 +49,10 @@ NATIVE = frozenset({"/completion", "/infill", "/apply-template", "/embedding", *
 """Of llama-server's own clients, which name no model since it has but one."""
 
 IN_A_PLACE = frozenset(path for path in GENERATES if "tokens" not in path) - {"/apply-template"}
-"""What runs in one of llama-server's numbered places. (For ``/v1/messages`` current builds choose one themselves.)"""
+"""What runs in one of llama-server's numbered places."""
+
+ROAMING = frozenset({MESSAGES})
+"""What llama-server runs in whatever place is free: it drops ``id_slot`` there."""
 
 ABLE = {
     **dict.fromkeys(GENERATES, ("llm",)),
@@ -168,7 +171,8 @@ async def _answer(context: Context, model: Model, body: PassedBody, scope: Scope
     async with Waiting(send, is_streamed=body.is_streamed and path in IN_A_PLACE) as waiting:
 
         async def attempt() -> None:
-            async with context.fleet.lease(model, use=use, keep_alive_s=body.keep_alive_s) as lease:
+            leased = context.fleet.lease(model, use=use, keep_alive_s=body.keep_alive_s, roams=path in ROAMING)
+            async with leased as lease:
                 name = (lease.remote_name or model.name) if model.is_remote else None
                 raw = body.bytes_for(model=name, place=lease.slot if path in IN_A_PLACE else None)
                 subject_of(scope).tokens = await forward(context, lease, path, raw, send, waiting)

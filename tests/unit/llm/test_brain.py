@@ -13,6 +13,8 @@ from heisenberg.core.config import LlmConfig, VisualConfig
 from heisenberg.core.errors import BrainError
 from heisenberg.core.stages import Answer, Exchange, ReplySentence, ReplyToken, Thought, VisualField
 from heisenberg.llm.brain import SchemaBrain
+from heisenberg.runner.catalog.entry import Model
+from heisenberg.runner.fleet import ModelLease
 from tests.fakes.llama_server import DROP, STALL, Fail, FakeLlamaServer
 
 REPLY = "The sea is deep. It is dark, too."
@@ -269,6 +271,24 @@ async def test_preparing_sends_what_stands_before_the_question(server: FakeLlama
     assert {"role": "user", "content": ""} == ahead["messages"][-1]
     assert (1, True, 0) == (ahead["max_tokens"], ahead["cache_prompt"], ahead["id_slot"])
     assert "response_format" not in ahead
+
+
+@pytest.mark.parametrize(("slot", "roams", "sent"), [(2, False, 2), (None, False, 0), (None, True, None)])
+async def test_the_lease_says_which_slot_it_has(
+    server: FakeLlamaServer, slot: int | None, roams: bool, sent: int | None
+) -> None:
+    """Where others may sit in the voice's slot it has none of its own, so that it need not wait for them."""
+
+    @asynccontextmanager
+    async def lease() -> AsyncIterator[ModelLease]:
+        yield ModelLease(Model("a", "llm"), server.url, slot=slot, roams=roams)
+
+    server.enqueue(ANSWER)
+    brain = SchemaBrain(LlmConfig(url=server.url), VisualConfig(), lease)
+    _ = [thought async for thought in brain.think("Hello", (), "en")]
+    await brain.close()
+
+    assert sent == server.requests[0].get("id_slot")
 
 
 async def test_a_question_does_not_wait_for_what_is_being_prepared(server: FakeLlamaServer) -> None:

@@ -209,6 +209,42 @@ async def test_the_voice_has_a_place_of_its_own_and_waits_for_no_api_call() -> N
 
 
 @in_virtual_time
+async def test_while_one_roams_nobody_is_told_a_place_and_the_voice_waits_for_nobody() -> None:
+    """It may sit in the voice's place; since it counts as one, some place is free, which the process finds."""
+    lane, _ = new_lane(Places(3, is_first_for_voice=True))
+    async with lane.lease(Priority.API, roams=True), lane.lease(Priority.API) as other, lane.lease() as voice:
+        assert (True, True) == (other.roams, voice.roams)
+        assert 0 == asyncio.get_running_loop().time()
+    async with lane.lease(Priority.API) as other, lane.lease() as voice:
+        assert (False, False) == (other.roams, voice.roams)
+
+
+@in_virtual_time
+async def test_who_roams_begins_when_the_voice_has_left_its_place() -> None:
+    lane, _ = new_lane(Places(2, is_first_for_voice=True))
+    order: list[str] = []
+
+    async def roam() -> None:
+        async with lane.lease(Priority.API, roams=True):
+            order.append("roams")
+
+    async with lane.lease() as voice:
+        roaming = asyncio.create_task(roam())
+        await asyncio.sleep(1)
+        order.append("voice")
+    await roaming
+
+    assert (["voice", "roams"], False) == (order, voice.roams)
+
+
+@in_virtual_time
+async def test_with_one_place_nobody_roams() -> None:
+    lane, _ = new_lane()
+    async with lane.lease(Priority.API, roams=True) as lease:
+        assert not lease.roams
+
+
+@in_virtual_time
 async def test_places_are_numbered() -> None:
     lane, _ = new_lane(Places(3, is_first_for_voice=True))
     async with lane.lease(Priority.API) as first, lane.lease(Priority.BACKGROUND) as second:
