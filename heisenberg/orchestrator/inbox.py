@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 
 from heisenberg.core.drops import Drops
-from heisenberg.orchestrator.reports import CommandBegan, CommandHeard, Overheard, Report
+from heisenberg.orchestrator.reports import CommandBegan, CommandHeard, Overheard, Report, SegmentHeard, TimePassed
 from heisenberg.orchestrator.states import ListenAsked, Message, SayAsked, TextAsked
 
 INBOX_SIZE = 512
@@ -22,6 +22,9 @@ Typed = TextAsked | SayAsked
 
 Item = Report | Message
 """What the inbox holds."""
+
+LOSSY = (CommandHeard, CommandBegan, Overheard, SegmentHeard, TimePassed, TextAsked, SayAsked, ListenAsked)
+"""What is dropped when too much waits."""
 
 
 class Inbox:
@@ -43,7 +46,7 @@ class Inbox:
 
     def put(self, item: Item) -> None:
         """Let *item* wait."""
-        is_lossy = isinstance(item, CommandHeard | CommandBegan | Overheard | TextAsked | SayAsked | ListenAsked)
+        is_lossy = isinstance(item, LOSSY)
         if is_lossy and self._items.qsize() >= INBOX_SIZE:
             self._drops.count("inbox")
             return

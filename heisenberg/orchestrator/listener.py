@@ -21,6 +21,7 @@ from enum import Enum, auto
 import numpy as np
 
 from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Meters, Samples, level
+from heisenberg.core.config import VadConfig
 from heisenberg.core.errors import AudioError
 from heisenberg.core.stages import (
     AudioSource,
@@ -33,6 +34,8 @@ from heisenberg.core.stages import (
     Wake,
     WakewordEngine,
 )
+from heisenberg.orchestrator.ambient.overhearing import Overhearing
+from heisenberg.orchestrator.ambient.segments import Shape
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.command import Command, samples_in
 from heisenberg.orchestrator.cut import PAUSE_SEARCH_CHUNKS
@@ -97,7 +100,18 @@ class _WaitFor:
     silence_s: float
 
 
-_Order = _Enter | _Capture | _WaitFor | None
+@dataclass(frozen=True, slots=True)
+class _Overhear:
+    shape: Shape | None
+    minds_wake_word: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    at_s: float
+
+
+_Order = _Enter | _Capture | _WaitFor | _Overhear | _Understood | None
 
 
 @dataclass(slots=True)
@@ -113,6 +127,8 @@ class Ears:
     meters: Meters = field(default_factory=Meters)
     echo: EchoCanceller | None = None
     barge_in: BargeIn = BargeIn.WAKE_WORD
+    speech: VadConfig = field(default_factory=VadConfig)
+    """Thresholds for what is overheard in ambient mode."""
 
 
 class Listener:
@@ -133,6 +149,8 @@ class Listener:
         self._thread = threading.Thread(target=self._run, name="audio", daemon=True)
         self._guard = Guard(ears.barge_in)
         self._command = Command(ears.ring, ears.endpointer, report, preroll_s)
+        self._overhearing = Overhearing(ears.ring, report, ears.speech, preroll_s)
+        self._minds_wake_word = True
         self._is_lost = False
         self._rounds = 0
         self._is_waiting = False
@@ -167,6 +185,18 @@ class Listener:
     def guard(self, known: int, *, is_sounding: bool = False) -> None:
         """The assistant thinks, or begins to speak: notice what may interrupt it. For *known* see :meth:`arm`."""
         self._orders.put(_Enter(self._on_guard, is_sounding, known))
+
+    def overhear(self, shape: Shape | None, *, minds_wake_word: bool = True) -> None:
+        """Report everything that is said while nobody commands, in segments of *shape*; None to report none of it.
+
+        Args:
+            minds_wake_word: whether the wake word begins a command nevertheless.
+        """
+        self._orders.put(_Overhear(shape, minds_wake_word))
+
+    def understood(self, at_s: float) -> None:
+        """What was overheard up to *at_s* seconds has been understood: a file that waits for that may go on."""
+        self._orders.put(_Understood(at_s))
 
     def stop(self) -> None:
         """End the thread and release the source. Waits at most a few seconds."""
@@ -225,7 +255,8 @@ class Listener:
     def _obey(self) -> bool:
         """Take orders; False to end. A file that is held waits here."""
         while True:
-            self._is_waiting = self._mode is Mode.NOTHING and not self._ears.source.live
+            must_wait = self._mode is Mode.NOTHING or self._overhearing.is_ahead
+            self._is_waiting = must_wait and not self._ears.source.live
             try:
                 order = self._orders.get(block=self._is_waiting)
             except queue.Empty:
@@ -238,6 +269,11 @@ class Listener:
                     self._command.begin(number, no_speech_s=no_speech_s, after_s=after_s)
                 case _WaitFor(capture, pause, silence_s):
                     self._command.wait_for(capture, pause, silence_s)
+                case _Overhear(shape, minds_wake_word):
+                    self._minds_wake_word = minds_wake_word
+                    self._overhearing.take(shape)
+                case _Understood(at_s):
+                    self._overhearing.taken(at_s)
                 case _Enter(mode, is_sounding, known):
                     if known >= self._command.number:
                         self._enter(mode)
@@ -264,9 +300,13 @@ class Listener:
         is_alone = ears.background.is_alone(loudness) and self._mode is not Mode.COMMAND
         probability = 0.0 if is_alone else ears.vad.process(_whole_chunk(samples))
         ears.meters.level, ears.meters.vad = loudness, probability
+        if self._mode is not Mode.WAKE:
+            self._overhearing.rest()
         match self._mode:
             case Mode.WAKE:
                 self._await_wake(samples, None if is_alone else probability)
+                if self._mode is Mode.WAKE:
+                    self._overhearing.hear(samples, probability, loudness, deaf_s=ECHO_TAIL_S)
             case Mode.COMMAND:
                 ended = self._command.follow(samples, probability)
                 if ended is not None:
@@ -278,7 +318,7 @@ class Listener:
 
     def _await_wake(self, samples: Samples, probability: float | None) -> None:
         self._probabilities.append(probability)
-        wake = self._ears.wakeword.process(samples)
+        wake = self._ears.wakeword.process(samples) if self._minds_wake_word else None
         if wake is not None:
             self._wake(wake)
 
@@ -289,6 +329,7 @@ class Listener:
         late = min(round(samples_in(wake.late_seconds) / CHUNK_SAMPLES), LATEST_CHUNKS, len(chunks))
         before, since = chunks[: len(chunks) - late], chunks[len(chunks) - late :]
         at = ring.written - late * CHUNK_SAMPLES
+        self._overhearing.rest_since_wake_phrase(late * CHUNK_SAMPLES)
         self._command.begin(next(self._captures), before=before[-PAUSE_SEARCH_CHUNKS:], heard=late * CHUNK_SAMPLES)
         phrase = ring.read_range(at - samples_in(WAKE_KEPT_S), at)
         self._report(WakeHeard(wake.name, wake.score, at / PIPELINE_RATE_HZ, self._command.number, phrase))
@@ -336,6 +377,7 @@ class Listener:
     def _lose_input(self, error: AudioError) -> None:
         if self._mode is Mode.COMMAND:
             self._end_command(self._ears.endpointer.finish(EndReason.INPUT_LOST))
+        self._overhearing.rest()
         self._ears.meters.level = self._ears.meters.vad = 0.0
         if not self._is_lost:
             self._is_lost = True
@@ -352,6 +394,7 @@ class Listener:
     def _end_input(self) -> None:
         if self._mode is Mode.COMMAND:
             self._end_command(self._ears.endpointer.finish(EndReason.END_OF_INPUT))
+        self._overhearing.rest()
         self._report(InputEnded())
 
 

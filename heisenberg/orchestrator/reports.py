@@ -6,6 +6,7 @@ A report about a command bears the number of its capture. What of an earlier cap
 from dataclasses import dataclass
 
 from heisenberg.core.audio import Samples
+from heisenberg.core.config import PresetConfig
 from heisenberg.core.errors import AudioError
 from heisenberg.core.stages import EndReason
 
@@ -93,6 +94,44 @@ class CommandDone(CommandCut):
     """Everything since listening began, silence included."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentHeard:
+    """Ambient mode: more of a segment of speech, while it is spoken."""
+
+    segment: int
+    """Its number, 1 for the first."""
+    samples: Samples
+    from_s: float
+    """Where *samples* begin, in seconds of audio since the input opened."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentDone:
+    """Ambient mode: a segment of speech is over."""
+
+    segment: int
+    samples: Samples
+    """All of it, with pre-roll; empty if it came to nothing."""
+    from_s: float
+    """Where *samples* begin, in seconds of audio since the input opened."""
+    start_s: float
+    """Where its speech began."""
+    end_s: float
+    """Where its speech ended."""
+    at_s: float
+    """When that was noticed."""
+    is_pause: bool
+    """Whether a pause follows; otherwise it was cut for its length, and the next one goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Ambient mode: nobody has spoken for a while."""
+
+    at_s: float
+    """Seconds of audio since the input opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputGone:
     """The microphone stopped delivering."""
@@ -121,6 +160,27 @@ class EverythingStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class ModeAsked:
+    """Go on in this mode; not of the audio thread, but in its order."""
+
+    mode: str
+    """``assistant`` or ``ambient``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresetAsked:
+    """Ambient mode is to have another style; not of the audio thread, but in its order."""
+
+    name: str
+    preset: PresetConfig
+
+
+@dataclass(frozen=True, slots=True)
+class AllUnderstood:
+    """Ambient mode: the input is over, and all that was said was looked at; not of the audio thread either."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerDied:
     """A fault in the audio thread; nothing is heard any more."""
 
@@ -128,15 +188,20 @@ class ListenerDied:
 
 
 CommandReport = CommandBegan | CommandHeard | CommandPaused | CommandResumed | CommandDone
+SegmentReport = SegmentHeard | SegmentDone | TimePassed
 Report = (
     WakeHeard
     | SpokenOver
     | Overheard
     | CommandReport
+    | SegmentReport
+    | AllUnderstood
     | InputGone
     | InputBack
     | InputEnded
     | NoMoreQuestions
     | EverythingStopped
+    | ModeAsked
+    | PresetAsked
     | ListenerDied
 )

@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from heisenberg.core import logs
+from heisenberg.core.config import PresetConfig
 from heisenberg.core.drops import Drops
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.events import (
@@ -35,6 +36,7 @@ from heisenberg.core.events import (
 from heisenberg.core.stages import EndReason, Recognition, Recorder, Sink
 from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator import states
+from heisenberg.orchestrator.ambient.ambience import Ambience, AmbientStages
 from heisenberg.orchestrator.captures import Captures
 from heisenberg.orchestrator.hearing import Hearing, NewListener
 from heisenberg.orchestrator.inbox import Inbox, Item
@@ -63,6 +65,7 @@ class Session:
         drops: what queues anywhere lost; reported as events.
         recorder: keeps what was heard.
         mute: obeyed by whoever reads the microphone.
+        ambient: what ambient mode needs; without it there is none.
         once: end after the first turn.
     """
 
@@ -77,6 +80,7 @@ class Session:
         drops: Drops | None = None,
         recorder: Recorder | None = None,
         mute: Mute | None = None,
+        ambient: AmbientStages | None = None,
         once: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -93,6 +97,7 @@ class Session:
         self._inbox = Inbox(drops)
         self._hearing = Hearing(self._inbox.put)
         self._captures = Captures(self._hearing)
+        self.ambience = None if ambient is None else self._new_ambience(ambient, drops)
         self._spotter = StopSpotter(stages.recogniser, self._inbox.put, stages.stop_words)
         self._interjection: Interjection | None = None
         self._work: TurnWork | None = None
@@ -144,6 +149,14 @@ class Session:
         """From the next turn on, these silence the assistant."""
         self._stages = dataclasses.replace(self._stages, stop_words=stop_words)
         self._spotter.stop_words = stop_words
+
+    def set_mode(self, mode: str) -> None:
+        """Go on in ``assistant`` or ``ambient`` mode."""
+        self._inbox.put(heard.ModeAsked(mode))
+
+    def set_preset(self, name: str, preset: PresetConfig) -> None:
+        """Let ambient mode go on in another style, from the next analysis on, which begins at once."""
+        self._inbox.put(heard.PresetAsked(name, preset))
 
     def end_input(self) -> None:
         """No more questions come; the session ends after the current turn."""
@@ -210,6 +223,8 @@ class Session:
         Raises: HeisenbergError if the audio thread fails and cannot be started anew.
         """
         self.emit(StateChanged, state=self._now.state.value, previous="starting")
+        if self.ambience is not None:
+            self.ambience.start()
         self._hearing.start()
         self._inbox.is_read = True
         try:
@@ -221,6 +236,8 @@ class Session:
             self._inbox.is_read = False
             try:
                 await self._abandon()
+                if self.ambience is not None:
+                    await self.ambience.close()
             finally:
                 await self._hearing.close()
 
@@ -235,6 +252,8 @@ class Session:
             return True
         if self._once and self.tally.turns > 0:
             return True
+        if self.ambience is not None and not self.ambience.is_at_rest:
+            return False
         return self._input_ended and self._inbox.is_empty and not self._inbox.has_questions
 
     async def _handle_next(self) -> None:
@@ -268,6 +287,17 @@ class Session:
                 | heard.CommandDone()
             ):
                 await self._hear_command(item)
+            case heard.SegmentHeard() | heard.SegmentDone() | heard.TimePassed():
+                if self.ambience is not None:
+                    self.ambience.take(item)
+            case heard.AllUnderstood():
+                pass  # whether the session is over is asked after each item
+            case heard.ModeAsked(mode):
+                if self.ambience is not None:
+                    await self.ambience.set_mode(mode)
+            case heard.PresetAsked(name, style):
+                if self.ambience is not None:
+                    self.ambience.set_preset(name, style)
             case heard.InputGone(error):
                 log.warning("%s", error)
                 self.emit(InputLost)
@@ -275,10 +305,12 @@ class Session:
                 self.emit(InputRestored)
             case heard.InputEnded():
                 self._input_ended = True
+                self._end_overhearing()
                 if self._now.state is State.LISTENING:  # nobody is left who could end the command
                     self._inbox.put(states.CommandOver(EndReason.END_OF_INPUT, has_speech=False))
             case heard.NoMoreQuestions():
                 self._input_ended = True
+                self._end_overhearing()
             case heard.ListenerDied(error):
                 await self._heal(error)
             case states.WordsHeard() | states.NoWordsHeard() if self._interjection is None:
@@ -292,6 +324,20 @@ class Session:
     def _is_awaited(self, transcribed: states.Transcribed) -> bool:
         now = self._now
         return now.state is State.THINKING and transcribed.attempt == now.attempt and not now.is_apologising
+
+    def _new_ambience(self, ambient: AmbientStages, drops: Drops) -> Ambience:
+        return Ambience(
+            ambient,
+            self._hearing,
+            self.emit,
+            lost=functools.partial(drops.count, "ambient"),
+            tell_losses=self.tell_losses,
+            at_rest=functools.partial(self._inbox.put, heard.AllUnderstood()),
+        )
+
+    def _end_overhearing(self) -> None:
+        if self.ambience is not None:
+            self.ambience.end_input()
 
     async def _hear_wake_word(self, wake: heard.WakeHeard) -> None:
         if self._has_the_word and says(self._reply(), wake.name):
@@ -367,6 +413,8 @@ class Session:
     def _hear_again(self) -> None:
         """Another audio thread listens."""
         self._captures.begin_anew()
+        if self.ambience is not None:
+            self.ambience.begin_anew()
         if self._now.state is State.LISTENING:
             self._inbox.put(states.CommandOver(EndReason.INPUT_LOST, has_speech=False))
         self.emit(InputRestored)
@@ -402,6 +450,8 @@ class Session:
             )
         if self._has_the_word:
             self._captures.guard(is_sounding=state is State.SPEAKING)
+        if self.ambience is not None:
+            self.ambience.hold(state is not State.IDLE)
         self.emit(StateChanged, state=state.value, previous=previous.value)
 
     async def _perform(self, command: states.Command, before: Assistant) -> None:
