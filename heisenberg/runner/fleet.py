@@ -202,6 +202,22 @@ class Fleet:
         lanes = [self._pool.existing(name) for name in self._process_names(model)]
         return [line for lane in lanes if lane is not None for line in lane.keeper.lines]
 
+    def log_after(self, model: Model, seen: dict[str, int]) -> tuple[list[str], int]:
+        """What its processes have printed since; how many lines more there were, which are not kept.
+
+        Args:
+            seen: how many lines of each process were seen, brought up to date; empty at first.
+        """
+        found, left_out = [], 0
+        for name in self._process_names(model):
+            if (lane := self._pool.existing(name)) is not None:
+                is_first = name not in seen
+                lines, count = lane.keeper.lines_after(seen.get(name, 0))
+                left_out += 0 if is_first else count - seen[name] - len(lines)
+                seen[name] = count
+                found += lines
+        return found, left_out
+
     async def give_up(self, model: Model) -> None:
         """The assistant will not use it any more, since it does not start: end its process at once."""
         self._voices.discard(model.name)

@@ -36,6 +36,7 @@ from heisenberg.server.dialects.lmstudio import routes as lmstudio
 from heisenberg.server.dialects.ollama import routes as ollama
 from heisenberg.server.exchange import Exchange
 from heisenberg.server.folders import without_folders
+from heisenberg.server.log_following import Followers
 from heisenberg.server.metrics import Metrics
 from heisenberg.server.origins import VARY, answer_headers, preflight_headers
 from heisenberg.server.own import PATHS as OWN_PATHS
@@ -80,9 +81,8 @@ class Server:
         self._context = context
         self._policy = context.policy
         self._metrics = Metrics(context.fleet)
-        own = own_app(
-            context.fleet, self._metrics, Preloads(context.fleet, context.config.models.catalog).missing, ROUTES
-        )
+        missing = Preloads(context.fleet, context.config.models.catalog).missing
+        own = own_app(context.fleet, self._metrics, missing, Followers(context.fleet, context.ending), ROUTES)
         self._routes = Routes([*ROUTES, Route("GET", "/", _root, "own"), *_own_routes(own)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,7 +160,9 @@ class Server:
 
 def _own_routes(own: App) -> list[Route]:
     async def answer(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
-        await own({**scope, "method": "GET"}, receive, send)  # it does not know HEAD; uvicorn leaves the body out
+        if scope["method"] == "HEAD":  # which it does not know; uvicorn leaves the body out, which then has to end
+            scope = {**scope, "method": "GET", "query_string": b""}
+        await own(scope, receive, send)
 
     return [Route("GET", path, answer, "own") for path in OWN_PATHS]
 

@@ -1,5 +1,6 @@
 """What every route works with."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -30,6 +31,9 @@ class Context:
     """Those that clients go on with (LM Studio's ``previous_response_id``)."""
     downloads: Downloads = field(default_factory=Downloads)
     """Models on their way here; whoever makes the context closes them."""
+
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server is asked to end: answers without an end have to."""
 
     @property
     def body_bytes(self) -> int:

@@ -6,7 +6,7 @@ A FastAPI application, so that they describe themselves (``/openapi.json``); ``a
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Request, Response
+from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel
@@ -19,6 +19,7 @@ from heisenberg.runner.catalog.entry import Capability, Model
 from heisenberg.runner.fleet import Fleet, Loaded, State
 from heisenberg.server.docs_page import docs_page
 from heisenberg.server.folders import without_folders
+from heisenberg.server.log_following import Followers
 from heisenberg.server.metrics import CONTENT_TYPE, Metrics
 from heisenberg.server.routes import Route
 from heisenberg.server.shapes import error_body
@@ -74,13 +75,16 @@ NOT_FOUND: dict[str, Any] = {
 }
 
 
-def own_app(fleet: Fleet, metrics: Metrics, missing: Missing, dialects: Sequence[Route]) -> FastAPI:
+def own_app(
+    fleet: Fleet, metrics: Metrics, missing: Missing, followers: Followers, dialects: Sequence[Route]
+) -> FastAPI:
     """The application.
 
     Args:
         fleet: the models.
         metrics: of this server.
         missing: the models that are still to be loaded before clients should come; each with why it failed, if it did.
+        followers: of the models' logs.
         dialects: the routes of the dialects, for the page of documentation.
     """
     app = FastAPI(
@@ -88,7 +92,7 @@ def own_app(fleet: Fleet, metrics: Metrics, missing: Missing, dialects: Sequence
         description="This server's own routes. For models it speaks OpenAI, LM Studio and Ollama.",
     )  # fmt: skip
     _add_states(app, metrics, missing)
-    _add_models(app, fleet)
+    _add_models(app, fleet, followers)
     _add_failures(app)
 
     @app.get("/docs", include_in_schema=False)
@@ -124,7 +128,7 @@ def _not_ready(absent: Mapping[str, str]) -> str:
     return "; ".join(parts)
 
 
-def _add_models(app: FastAPI, fleet: Fleet) -> None:
+def _add_models(app: FastAPI, fleet: Fleet, followers: Followers) -> None:
     @app.get("/models", summary="Every model, and where it stands")
     async def models() -> ModelViews:
         return ModelViews(models=_views(fleet))
@@ -133,10 +137,19 @@ def _add_models(app: FastAPI, fleet: Fleet) -> None:
         "/models/{name:path}/log",
         summary="The last lines that a model's process printed",
         response_class=PlainTextResponse,
-        responses={404: NOT_FOUND},
+        response_model=None,
+        responses={404: NOT_FOUND, 503: {**NOT_FOUND, "description": "Too many follow logs"}},
     )
-    async def model_log(name: Annotated[str, Path(description="The model's name.")]) -> str:
-        return "".join(f"{line}\n" for line in fleet.log_tail(fleet.catalog.find(name)))
+    async def model_log(
+        name: Annotated[str, Path(description="The model's name.")],
+        follow: Annotated[bool, Query(description="Whether lines to come are wanted, too.")] = False,
+    ) -> str | Response:
+        model = fleet.catalog.find(name)
+        if not follow:
+            return "".join(f"{line}\n" for line in fleet.log_tail(model))
+        if followers.is_full:
+            raise HTTPException(503, "too many follow logs already; try again later")
+        return followers.answer(model)
 
 
 def _add_failures(app: FastAPI) -> None:
@@ -153,7 +166,8 @@ def _add_failures(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        return said(request, f"Unexpected endpoint or method. ({request.method} {request.url.path})", error.status_code)
+        unexpected = f"Unexpected endpoint or method. ({request.method} {request.url.path})"
+        return said(request, error.detail if error.status_code == 503 else unexpected, error.status_code)
 
 
 def _views(fleet: Fleet) -> list[ModelView]:

@@ -81,7 +81,7 @@ async def serving(
         http = await stack.enter_async_context(_client())
         context = Context(config, fleet, http, policy, opened.ollama_port, speech or NoSpeech())
         stack.callback(context.downloads.close)
-        await stack.enter_async_context(_answering(Server(context), opened))
+        await stack.enter_async_context(_answering(Server(context), opened, context.ending))
         yield opened.urls
 
 
@@ -93,7 +93,7 @@ def _client() -> aiohttp.ClientSession:
 
 
 @asynccontextmanager
-async def _answering(app: App, opened: Listening) -> AsyncIterator[None]:
+async def _answering(app: App, opened: Listening, ending: asyncio.Event) -> AsyncIterator[None]:
     server = _Uvicorn(_settings(app))
     urls = ", ".join(opened.urls)
     running = asyncio.create_task(server.serve(sockets=list(opened.sockets)), name="server")
@@ -104,6 +104,7 @@ async def _answering(app: App, opened: Listening) -> AsyncIterator[None]:
         yield
     finally:
         up.cancel()
+        ending.set()
         server.should_exit = True
         await _finish_answers(server, running)
         await asyncio.gather(running, up, return_exceptions=True)

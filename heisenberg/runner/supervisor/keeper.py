@@ -75,6 +75,7 @@ class Keeper:
         self._failures = 0
         self._failed_at = 0.0
         self._printed: deque[str] = deque(maxlen=KEPT_LINES)
+        self._printed_count = 0
         self._uses = 0
         self._verdict = ""
         self._ask_now = asyncio.Event()
@@ -97,6 +98,15 @@ class Keeper:
     def lines(self) -> list[str]:
         """The last lines that this child and those before it printed, oldest first."""
         return [*self._printed, *(self._process.lines if self._process else ())][-KEPT_LINES:]
+
+    def lines_after(self, number: int) -> tuple[list[str], int]:
+        """Whole lines that came after the first *number*, as far as they are kept; how many there were in all."""
+        count, kept = self._printed_count, list(self._printed)
+        if self._process is not None:
+            count += self._process.line_count
+            kept += self._process.whole_lines
+        new = min(max(0, count - number), KEPT_LINES)
+        return kept[len(kept) - new :], count
 
     @property
     def _is_wanted(self) -> bool:
@@ -229,7 +239,9 @@ class Keeper:
 
     def _exists(self, child: ChildProcess | None) -> None:
         if child is None and self._process is not None:
-            self._printed.extend(self._process.lines)
+            ended = self._process
+            self._printed.extend(ended.lines)
+            self._printed_count += ended.line_count + len(ended.lines) - len(ended.whole_lines)
         self._process = child
         self._on_process()
 

@@ -99,6 +99,8 @@ class ChildProcess:
         self._ended = watched.ended
         self._process = asyncio.subprocess.Process(transport, watched, asyncio.get_running_loop())
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.line_count = 0
+        """Lines that it has printed, without the one that is not ended yet."""
         self._unfinished = b""
         self._on_sign: Callable[[], None] = lambda: None
         self._reader = asyncio.create_task(self._read_output(), name=f"output of {spec.name}")
@@ -164,6 +166,11 @@ class ChildProcess:
     def lines(self) -> list[str]:
         """What it printed last, oldest first."""
         return [*self._lines, unfinished] if (unfinished := _printable(self._unfinished)) else list(self._lines)
+
+    @property
+    def whole_lines(self) -> list[str]:
+        """:attr:`lines`, without the one that is not ended yet."""
+        return list(self._lines)
 
     def kill(self) -> None:
         """End it and its group at once."""
@@ -249,6 +256,7 @@ class ChildProcess:
         text = _printable(line[-LINE_LIMIT_BYTES:])
         if text:
             self._lines.append(text)
+            self.line_count += 1
             log.debug("%s: %s", self.spec.name, text)
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ import schemathesis
 from hypothesis import Phase, given, settings
 
 from heisenberg import __version__
+from heisenberg.runner.supervisor.process import KEPT_LINES
 from tests.fakes.llama_server import FakeLlamaServer
 from tests.integration.server.wire import ask, head
 from tests.served import Served, served
@@ -29,6 +31,18 @@ async def server() -> AsyncIterator[Served]:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+class Printing:
+    """In place of the keeper of a model's process: it prints what the test says."""
+
+    def __init__(self, server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lines = ["loading"]
+        lane = SimpleNamespace(keeper=self)
+        monkeypatch.setattr(server.fleet._pool, "existing", lambda name: lane if name == "tiny" else None)
+
+    def lines_after(self, number: int) -> tuple[list[str], int]:
+        return self.lines[number:][-KEPT_LINES:], len(self.lines)
 
 
 async def found(http: aiohttp.ClientSession, url: str, status: int = 200) -> Any:
@@ -110,6 +124,57 @@ async def test_a_model_has_a_log(server: Served, http: aiohttp.ClientSession) ->
     assert "huge" in (await found(http, f"{server.url}/models/huge/log", 404))["error"]["message"]
 
 
+async def followed(http: aiohttp.ClientSession, server: Served, keeper: Printing) -> None:
+    """Someone who follows sees what is there, then what comes."""
+    async with http.get(f"{server.url}/models/tiny/log?follow=1") as answer:
+        assert "loading" == (await answer.content.readline()).decode().strip()
+        keeper.lines.append("listening")
+        assert "listening" == (await answer.content.readline()).decode().strip()
+
+
+async def test_a_log_can_be_followed_until_the_client_leaves(
+    server: Served, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More often than so many may follow at once, one after the other: who leaves makes room."""
+    monkeypatch.setattr("heisenberg.server.log_following.MOST_FOLLOWERS", 1)
+    keeper = Printing(server, monkeypatch)
+    async with asyncio.timeout(20):
+        await followed(http, server, keeper)
+        async with http.get(f"{server.url}/models/tiny/log?follow=1") as answer:
+            while answer.status == 503:
+                await asyncio.sleep(0.01)
+                answer = await http.get(f"{server.url}/models/tiny/log?follow=1")
+            second = await found(http, f"{server.url}/models/tiny/log?follow=1", 503)
+            answer.close()
+
+    assert "too many follow logs" in second["error"]["message"]
+
+
+async def test_lines_that_come_too_fast_are_counted(
+    server: Served, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = Printing(server, monkeypatch)
+    async with asyncio.timeout(20), http.get(f"{server.url}/models/tiny/log?follow=1") as answer:
+        await answer.content.readline()
+        keeper.lines += [f"line {number}" for number in range(250)]
+        first, second = [(await answer.content.readline()).decode().strip() for _ in range(2)]
+
+    assert ("… 50 lines are left out", "line 50") == (first, second)
+
+
+async def test_following_does_not_keep_the_server_from_ending(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer ends in good order, and nobody has to be cut off."""
+    async with FakeLlamaServer() as fake, served({"tiny": fake.url}) as server:
+        Printing(server, monkeypatch)
+        answer = await http.get(f"{server.url}/models/tiny/log?follow=1")
+        await answer.content.readline()
+
+    assert b"" == await answer.content.read()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 async def test_unknown_routes_and_methods_are_told(server: Served, http: aiohttp.ClientSession) -> None:
     missing = await found(http, f"{server.url}/api/nothing", 404)
     async with http.delete(f"{server.url}/v1/models") as wrong:
@@ -184,6 +249,7 @@ async def test_its_own_routes_are_as_they_are_described(server: Served) -> None:
 
 def explore(url: str) -> None:
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    schema.raw_schema["paths"]["/models/{name}/log"]["get"]["parameters"][1]["schema"]["enum"] = [False]  # has an end
     for result in schema.get_all_operations():
         operation = result.ok()
 

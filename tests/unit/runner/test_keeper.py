@@ -39,6 +39,14 @@ class PaperChild:
         self.asked: list[float] = []
         self.lines: list[str] = []
 
+    @property
+    def whole_lines(self) -> list[str]:
+        return self.lines
+
+    @property
+    def line_count(self) -> int:
+        return len(self.lines)
+
     @classmethod
     async def start(cls, spec: ChildSpec, timeout_s: float, on_spawned: Callable[["PaperChild"], None]) -> "PaperChild":
         cls.starts.append(asyncio.get_running_loop().time())
@@ -640,7 +648,9 @@ async def test_what_was_printed_is_kept_across_restarts() -> None:
     PaperChild.born[1].lines = ["listening"]
 
     assert ["out of memory", "listening"] == keeper.lines
+    assert (["listening"], 2) == keeper.lines_after(1)
 
     await keeper.stop()
 
     assert ["out of memory", "listening"] == keeper.lines
+    assert ([], 2) == keeper.lines_after(2)
