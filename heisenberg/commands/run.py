@@ -27,7 +27,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="where the answer is heard (default: speakers)",
     )
     parser.add_argument(
-        "--mode", choices=["assistant"], default="assistant", help="assistant: wake word, command, answer"
+        "--mode",
+        choices=["assistant", "ambient"],
+        default="assistant",
+        help="assistant: wake word, command, answer; ambient: the visuals follow whatever is said (default: assistant)",
     )
     parser.add_argument("--once", action="store_true", help="end after the first turn")
     parser.add_argument("--text", action="store_true", help="type questions on standard input instead of speaking")
@@ -50,6 +53,7 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         input="none" if args.text else args.input,
         is_paced=not args.fast,
         output=args.output,
+        mode=args.mode,
         once=args.once,
         reads_text=args.text,
         events=args.events,

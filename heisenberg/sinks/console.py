@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from heisenberg.core.events import (
+    AnalysisFailed,
     Event,
     Failed,
     InputLost,
@@ -23,8 +24,11 @@ from heisenberg.core.events import (
     LlmSentence,
     LlmStarted,
     LlmToken,
+    ModeChanged,
     MuteChanged,
     OscSent,
+    PresetChanged,
+    SentenceHeard,
     SpeakingFinished,
     SpeakingPaused,
     SpeakingResumed,
@@ -64,6 +68,10 @@ LATENCIES = {
     "first_audio": "first sound heard",
 }
 STALLED = {"audio": "listening", "loop": "the program"}
+MODES = {
+    "assistant": "the wake word starts a command",
+    "ambient": "the visuals follow what is said",
+}
 STATES = {
     "idle": "waiting for {}",
     "listening": "listening …",
@@ -165,6 +173,14 @@ class ConsoleSink:
             case TranscriptionFinal(text=text, language=language):
                 said = f'"{text}"' if text else "(no words)"
                 self._line(at, "you", f"{said}  [{language}]", _BOLD, value_colour=_BOLD)
+            case ModeChanged(mode=mode):
+                self._line(at, "mode", MODES.get(mode, mode), _DIM)
+            case PresetChanged(preset=preset):
+                self._line(at, "style", preset or "plain", _DIM)
+            case SentenceHeard(text=text):
+                self._line(at, "heard", text, _BOLD)
+            case AnalysisFailed(code=code, message=message) if code != "interrupted":
+                self._line(at, "visuals", f"stay as they are: {message} [{code}]", _YELLOW, value_colour=_YELLOW)
             case VisualUpdated(field=field, value=value):
                 self._line(at, "visual", f"{field} = {_shown(value)}", _MAGENTA)
             case SpeakingPaused():

@@ -8,7 +8,7 @@ session, and never begins one.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from heisenberg.core.config import BrainConfig, PresetConfig
@@ -104,11 +104,6 @@ class Ambience:
     def is_at_rest(self) -> bool:
         """Whether all that was heard has been looked at."""
         return not self.is_on or (self._understanding.is_idle and self._schedule.is_at_rest)
-
-    @property
-    def addresses(self) -> Mapping[str, str]:
-        """OSC addresses of visual fields that have one of their own, now."""
-        return self._style.addresses if self.is_on else {}
 
     @property
     def waiting(self) -> int:
