@@ -22,14 +22,17 @@ from heisenberg.audio.recorded import ChunkFile, RecordedOutput
 from heisenberg.audio.ring import SampleRing
 from heisenberg.audio.wavfile import NoOutput, WavOutput, WavSource
 from heisenberg.core.audio import PIPELINE_RATE_HZ, AudioChunk, Meters
-from heisenberg.core.config import Config
+from heisenberg.core.config import Config, PresetConfig
 from heisenberg.core.drops import Drops
-from heisenberg.core.errors import AudioError
+from heisenberg.core.errors import AudioError, ConfigError
 from heisenberg.core.events import LlmComplete, VisualUpdated
 from heisenberg.core.service_manager import ServiceManager
 from heisenberg.core.stages import Answer, AudioOutput, AudioSource, PlayedTap, Sink, VadEngine, WakewordEngine
 from heisenberg.llm.sentences import sentences_of
 from heisenberg.models import Runner
+from heisenberg.orchestrator.ambient.ambience import AmbientStages
+from heisenberg.orchestrator.ambient.no_wake_word import NoWakeWord
+from heisenberg.orchestrator.ambient.segments import STREAMED
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.guard import BargeIn
 from heisenberg.orchestrator.history import History
@@ -73,6 +76,8 @@ class RunOptions:
     """Read a file in real time."""
     output: str = "speakers"
     """``speakers``, ``none`` or a file."""
+    mode: str = "assistant"
+    """``assistant`` or ``ambient``, at start."""
     once: bool = False
     """End after the first turn."""
     reads_text: bool = False
@@ -123,7 +128,8 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
         new_ears = functools.partial(_ears, config, options, meters, drops, played, mute)
         ears = None
         if options.input != "none" or options.source is not None:
-            await refuse_unknown_words(config.wakeword)
+            if _has_wake_word(config, options):
+                await refuse_unknown_words(config.wakeword)
             ears = new_ears()
             stack.callback(ears.source.close)
         recorder = _recorder(config, drops)
@@ -133,7 +139,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
             output = RecordedOutput(output, functools.partial(_keep_spoken, recorder))
         stack.push_async_callback(output.close)
         service.status("loading the models")
-        stages = await _warm_stages(config, runner, output, stack)
+        stages, ambient = await _warm_stages(config, runner, output, options, stack)
         session = Session(
             stages,
             [*options.sinks, *([] if recorder is None else [recorder])],
@@ -143,6 +149,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
             drops=drops,
             recorder=recorder,
             mute=mute,
+            ambient=ambient,
             once=options.once,
         )
         await _open_sinks(config, options, meters, session, stack, drops)
@@ -217,13 +224,22 @@ def _watch(config: Config, runner: Runner, session: Session, service: ServiceMan
     stack.push_async_callback(asyncio.to_thread, watchdog.stop)
 
 
-async def _warm_stages(config: Config, runner: Runner, output: AudioOutput, stack: AsyncExitStack) -> Stages:
-    brain = runner.brain()
+async def _warm_stages(
+    config: Config, runner: Runner, output: AudioOutput, options: RunOptions, stack: AsyncExitStack
+) -> tuple[Stages, AmbientStages]:
+    brain, analyst = runner.brain(), runner.analyst()
     stack.push_async_callback(brain.close)
+    stack.push_async_callback(analyst.close)
     recogniser, voice = runner.recogniser(), runner.voice()
-    await asyncio.gather(brain.warm_up(), recogniser.warm_up(), voice.warm_up())
+    is_ambient = options.mode == "ambient"
+    warmed = [recogniser.warm_up()]
+    if is_ambient:
+        warmed.append(analyst.warm_up())
+    if not is_ambient or config.brain.commands:
+        warmed += [brain.warm_up(), voice.warm_up()]
+    await asyncio.gather(*warmed)
     clock = asyncio.get_running_loop().time
-    return Stages(
+    stages = Stages(
         recogniser,
         brain,
         lambda on_progress: Performance(voice, output, on_progress),
@@ -233,6 +249,24 @@ async def _warm_stages(config: Config, runner: Runner, output: AudioOutput, stac
         config.turn.stop_words,
         sentences_of,
     )
+    name, timeout_s = config.visual.preset, config.llm.timeout_seconds
+    return stages, AmbientStages(
+        recogniser, analyst, config.brain, timeout_s, name, preset_named(config, name), is_ambient
+    )
+
+
+def preset_named(config: Config, name: str) -> PresetConfig:
+    """The style of that name; the empty one is the plain schema. Raises ConfigError."""
+    if not name:
+        return PresetConfig()
+    if name not in config.visual.presets:
+        known = ", ".join(f'"{each}"' for each in ("", *config.visual.presets))
+        raise ConfigError(f'visual.preset is "{name}"; expected one of {known}, the names of visual.presets.')
+    return config.visual.presets[name]
+
+
+def _has_wake_word(config: Config, options: RunOptions) -> bool:
+    return options.mode != "ambient" or config.brain.commands
 
 
 def _manners(config: Config) -> Manners:
@@ -284,6 +318,8 @@ async def _open_sinks(
 def _what_wakes(config: Config, options: RunOptions) -> str:
     if options.reads_text:
         return "a question"
+    if options.mode == "ambient":
+        return "something to be said"
     return " or ".join(f'"{word.replace("_", " ").title()}"' for word in config.wakeword.words)
 
 
@@ -354,14 +390,15 @@ def _ears(
     config: Config, options: RunOptions, meters: Meters, drops: Drops, played: PlayedSound | None, mute: Mute
 ) -> Ears:
     echo = _echo_canceller(played)
-    wakeword, endpointer = _wakeword(config, drops), CommandEndpointer(config.vad)
+    wakeword = _wakeword(config, drops) if _has_wake_word(config, options) else NoWakeWord()
+    endpointer = CommandEndpointer(config.vad)
     vad: VadEngine = SileroVad() if config.vad.engine == "silero" else WebrtcVad()
-    kept_s = config.vad.max_command_seconds + config.vad.no_speech_seconds + RING_MARGIN_S
-    ring = SampleRing(int(kept_s * PIPELINE_RATE_HZ))
+    longest_s = max(config.vad.max_command_seconds + config.vad.no_speech_seconds, STREAMED.longest_s)
+    ring = SampleRing(int((longest_s + RING_MARGIN_S) * PIPELINE_RATE_HZ))
     background = Background(is_used=config.vad.engine == "silero")
     source = MutableSource(options.source or open_source(config, options, drops), mute)
     barge_in = BargeIn[config.turn.barge_in.upper()]
-    return Ears(source, wakeword, vad, endpointer, ring, background, meters, echo, barge_in)
+    return Ears(source, wakeword, vad, endpointer, ring, background, meters, echo, barge_in, config.vad)
 
 
 def _wakeword(config: Config, drops: Drops) -> WakewordEngine:
