@@ -7,43 +7,25 @@ has no part in a turn and answers nothing.
 import errno
 import math
 import socket
-import struct
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pythonosc import osc_message
-from pythonosc.parsing import osc_types
-
 from heisenberg.core.errors import SinkError
+from heisenberg.sinks.decoding import Malformed, decode
 from heisenberg.sinks.osc import METER_ADDRESSES
 from heisenberg.sinks.sanitise import as_json, printable
 from heisenberg.sinks.targets import look_up
+from heisenberg.sinks.udp import bound, host_port
 
 DATAGRAM_MAX = 65_535
-RECEIVE_BUFFER_BYTES = 1 << 20
 WAKE_SECONDS = 0.5
-KNOWN_TAGS = frozenset("ifsbhdtrmTFN[]")
 REPEATED_ADDRESSES = frozenset(
     {"/heisenberg/state", "/heisenberg/state_name", "/heisenberg/turn", "/heisenberg/wake", "/heisenberg/input"}
     | {"/visual/prompt", "/heisenberg/dropped", "/heisenberg/stalls"}
+    | {"/heisenberg/muted", "/heisenberg/mode", "/heisenberg/preset"}
 )
 """What every heartbeat sends again, changed or not."""
 SUMMARY_SECONDS = 10.0
-NESTING_MAX = 32
-
-_UNREADABLE = (
-    osc_types.ParseError,
-    osc_message.ParseError,
-    ValueError,
-    ArithmeticError,
-    IndexError,
-    struct.error,
-)
-
-
-class Malformed(Exception):
-    """A datagram is not OSC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +70,9 @@ def open_receiver(host: str, port: int) -> socket.socket:
         family, address = look_up(host, port)
     except (OSError, UnicodeError) as exc:
         raise _host_error(host) from exc
-    sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        if sys.platform == "win32":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        sock.bind(address)
+        sock = bound(family, address)
     except OSError as exc:
-        sock.close()
         raise _host_error(host) if exc.errno == errno.EADDRNOTAVAIL else _port_error(host, port, exc) from exc
     sock.settimeout(WAKE_SECONDS)  # so that Ctrl-C is noticed on Windows, too
     return sock
@@ -109,7 +86,7 @@ def receive(sock: socket.socket, clock: Callable[[], float]) -> Iterator[Receive
             datagram, sender = sock.recvfrom(DATAGRAM_MAX)
         except (TimeoutError, ConnectionError):  # Windows reports refusals of what it sent as a lost connection
             continue
-        yield from read(datagram, clock() - began, _host_port(sender))
+        yield from read(datagram, clock() - began, host_port(sender))
 
 
 def read(datagram: bytes, at: float, sender: str) -> Iterator[Received]:
@@ -119,45 +96,6 @@ def read(datagram: bytes, at: float, sender: str) -> Iterator[Received]:
             yield Received(at, sender, address, tags, values)
     except Malformed as exc:
         yield Received(at, sender, problem=f"{len(datagram)} bytes, {exc}")
-
-
-def decode(datagram: bytes, depth: int = 0) -> list[tuple[str, str, tuple[object, ...]]]:
-    """Address, type tags and values of each message. Raises Malformed."""
-    if depth > NESTING_MAX:
-        raise Malformed("bundles are nested too deeply")
-    if datagram.startswith(b"#bundle\0"):
-        return [message for element in _elements(datagram) for message in decode(element, depth + 1)]
-    if not datagram.startswith(b"/"):
-        raise Malformed("it begins with neither / nor #bundle")
-    try:
-        address, index = osc_types.get_string(datagram, 0)
-        tags = osc_types.get_string(datagram, index)[0] if datagram[index:] else ","
-        _check_tags(address, tags[1:])
-        return [(address, tags[1:], tuple(osc_message.OscMessage(datagram).params))]
-    except _UNREADABLE as exc:
-        raise Malformed(str(exc) or type(exc).__name__) from exc
-
-
-def _check_tags(address: str, tags: str) -> None:
-    """Refuse what python-osc would misread or what would nest without end. Raises Malformed."""
-    if unknown := set(tags) - KNOWN_TAGS:
-        raise Malformed(f"{address} has values of unknown type {' '.join(sorted(unknown))}")
-    if tags.count("[") > NESTING_MAX:
-        raise Malformed(f"{address} has too many arrays")
-
-
-def _elements(bundle: bytes) -> Iterator[bytes]:
-    """The parts of a bundle; each shorter than the whole, so that nesting ends."""
-    index = 16
-    if len(bundle) < index:
-        raise Malformed("the bundle has no time tag")
-    while index < len(bundle):
-        size = int.from_bytes(bundle[index : index + 4], "big")
-        element = bundle[index + 4 : index + 4 + size]
-        if not size or len(element) < size:
-            raise Malformed("a part of the bundle is incomplete")
-        yield element
-        index += 4 + size
 
 
 class Digest:
@@ -215,11 +153,6 @@ def _port_error(host: str, port: int, exc: OSError) -> SinkError:
         f'close the other one, or use --port {other} and add "127.0.0.1:{other}" to osc.targets.',
         code="osc-port-busy",
     )
-
-
-def _host_port(sender: tuple[object, ...]) -> str:
-    host, port = sender[:2]
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
 
 
 def _shown(value: object) -> str:

@@ -2,17 +2,19 @@
 
 In: events, and the meters, which are polled. Out: datagrams, handed to the socket before ``handle`` returns. What
 lasts is kept in ``standing.py``, values are made safe in ``sanitise.py``, datagrams built in ``datagram.py`` and sent
-by ``targets.py``. Nothing is received here, nothing waits here, and no receiver can delay or stop a turn.
+by ``targets.py``. Nothing is received here (``osc_input.py`` does that), nothing waits here, and no receiver can
+delay or stop a turn.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 from heisenberg.core.audio import Meters
 from heisenberg.core.config import OscConfig
 from heisenberg.core.drops import Drops
 from heisenberg.core.events import (
+    AnalysisCompleted,
     Event,
     Failed,
     InputLost,
@@ -20,7 +22,11 @@ from heisenberg.core.events import (
     ItemsDropped,
     LlmComplete,
     LlmSentence,
+    ModeChanged,
+    MuteChanged,
     OscSent,
+    PresetChanged,
+    SentenceHeard,
     SpeakingPaused,
     SpeakingResumed,
     Stalled,
@@ -58,6 +64,7 @@ class OscSink:
         targets: in place of those that *config* names.
         drops: told, under ``osc``, of each datagram that a receiver misses; its total is sent, too. Levels and what a
             heartbeat repeats are not counted: the next ones make up for them.
+        addresses_of: the addresses of a preset's fields by name, in place of ``/visual/<field>``.
         clock: monotonic seconds; the loop's if not given.
         sleep: waits for the next level or heartbeat.
     """
@@ -71,6 +78,7 @@ class OscSink:
         *,
         targets: Targets | None = None,
         drops: Drops | None = None,
+        addresses_of: Callable[[str], Mapping[str, str]] = lambda preset: {},
         clock: Callable[[], float] | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -80,6 +88,7 @@ class OscSink:
         self._version = version
         self._targets = targets or Targets(config.targets)
         self._drops = drops or Drops()
+        self._addresses_of = addresses_of
         self._clock = clock
         self._sleep = sleep
         self._tasks: list[asyncio.Task[None]] = []
@@ -122,6 +131,12 @@ class OscSink:
             log.info("%d OSC datagrams could not be sent", self._targets.dropped)
         self._targets.close()
 
+    async def retarget(self, names: Sequence[str]) -> None:
+        """From now on, send to *names* (``host:port`` each) instead; they are greeted."""
+        await self.close()
+        self._targets = Targets(names)
+        await self.start()
+
     def handle(self, event: Event) -> None:
         """Send what *event* means; nothing for most events, and for those of a turn that is over."""
         if isinstance(event, OscSent) or self._standing.is_stale(event):
@@ -142,6 +157,14 @@ class OscSink:
         self._send("/heisenberg/heartbeat", self._beats, is_repeated=True)
         self._send_snapshot()
 
+    def send_snapshot(self) -> None:
+        """Send how things stand, as a heartbeat does."""
+        self._send_snapshot()
+
+    def send_pong(self, count: int) -> None:
+        """Send that *count* pings were heard."""
+        self._send("/heisenberg/pong", count)
+
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 
     def _send_event(self, event: Event) -> None:
@@ -159,6 +182,15 @@ class OscSink:
             case InputLost() | InputRestored():
                 standing.has_input = isinstance(event, InputRestored)
                 self._send("/heisenberg/input", float(standing.has_input))
+            case MuteChanged(is_muted=is_muted):
+                standing.is_muted = is_muted
+                self._send("/heisenberg/muted", float(is_muted))
+            case ModeChanged(mode=mode):
+                standing.mode = mode
+                self._send("/heisenberg/mode", mode)
+            case PresetChanged(preset=preset):
+                standing.wear(preset, self._addresses_of(preset))
+                self._send("/heisenberg/preset", preset)
             case ItemsDropped():
                 self._send("/heisenberg/dropped", self._drops.total, is_repeated=True)
             case Stalled():
@@ -166,13 +198,13 @@ class OscSink:
                 self._send("/heisenberg/stalls", standing.stalls)
             case TranscriptionPartial(text=text):
                 self._send("/heisenberg/transcript/partial", text)
-            case TranscriptionFinal(text=text):
+            case TranscriptionFinal(text=text) | SentenceHeard(text=text):
                 self._send("/heisenberg/transcript/final", text)
             case LlmSentence(text=text):
                 self._send("/heisenberg/llm/sentence", text)
             case VisualUpdated(field=field, value=value):
                 self._send_visual(field, value)
-            case LlmComplete(visual=visual):
+            case LlmComplete(visual=visual) | AnalysisCompleted(visual=visual):
                 self._send_whole(visual)
 
     def _send_paused(self, is_paused: bool) -> None:
@@ -191,7 +223,8 @@ class OscSink:
         cleaned = clean(value)
         if field == "prompt":
             self._standing.prompt = str(cleaned)
-        self._send(f"/visual/{address_part(field)}", float(cleaned) if isinstance(cleaned, int) else cleaned)
+        address = self._standing.addresses.get(field) or f"/visual/{address_part(field)}"
+        self._send(address, float(cleaned) if isinstance(cleaned, int) else cleaned)
 
     def _send_whole(self, visual: dict[str, str | float]) -> None:
         for address, datagram in encode_json(

@@ -3,6 +3,8 @@
 In: events, in order. It sends nothing; ``osc.py`` does.
 """
 
+from collections.abc import Mapping
+
 from heisenberg.core.events import (
     Event,
     InputLost,
@@ -10,6 +12,9 @@ from heisenberg.core.events import (
     ItemsDropped,
     LlmComplete,
     LlmSentence,
+    ModeChanged,
+    MuteChanged,
+    PresetChanged,
     Stalled,
     TranscriptionFinal,
     TranscriptionPartial,
@@ -19,7 +24,7 @@ from heisenberg.core.events import (
 
 STATES = {"idle": 0.0, "listening": 1.0, "thinking": 2.0, "speaking": 3.0, "error": -1.0}
 
-ABOUT_THE_PROGRAM = (InputLost, InputRestored, ItemsDropped, Stalled)
+ABOUT_THE_PROGRAM = (InputLost, InputRestored, MuteChanged, ModeChanged, PresetChanged, ItemsDropped, Stalled)
 """Events that hold whichever turn it is."""
 
 WORDS_AND_VISUALS = (TranscriptionPartial, TranscriptionFinal, LlmSentence, VisualUpdated, LlmComplete)
@@ -36,6 +41,13 @@ class Standing:
         """How often the wake word was heard."""
         self.has_input = True
         """Whether there is sound from the microphone."""
+        self.is_muted = False
+        """Whether the microphone is ignored, on request."""
+        self.mode = "assistant"
+        self.preset = ""
+        """The style of ambient mode."""
+        self.addresses: Mapping[str, str] = {}
+        """Where that style wants its fields, in place of ``/visual/<field>``."""
         self.is_paused = False
         """Whether the answer waits because somebody speaks."""
         self.stalls = 0
@@ -47,6 +59,8 @@ class Standing:
         """Whether *event* belongs to an earlier turn, or is something said in a turn that was dropped."""
         if isinstance(event, ABOUT_THE_PROGRAM):
             return False
+        if self.mode == "ambient" and self.state == "idle" and event.turn == self.turn:
+            return False  # ambient mode goes on after a turn, and speaks for itself
         is_late = event.turn == self.turn and self._is_turn_dropped and isinstance(event, WORDS_AND_VISUALS)
         return is_late or event.turn < self.turn
 
@@ -59,6 +73,12 @@ class Standing:
         )
         return is_new
 
+    def wear(self, preset: str, addresses: Mapping[str, str]) -> None:
+        """Another style is chosen; what it does not show is not repeated."""
+        if addresses.get("prompt") != self.addresses.get("prompt"):
+            self.prompt = None
+        self.preset, self.addresses = preset, addresses
+
     def messages(self, dropped: int) -> list[tuple[str, object]]:
         """What each heartbeat repeats; *dropped* is the number of lost items."""
         values: list[tuple[str, object]] = [
@@ -67,8 +87,11 @@ class Standing:
             ("/heisenberg/turn", self.turn),
             ("/heisenberg/wake", self.wakes),
             ("/heisenberg/input", float(self.has_input)),
+            ("/heisenberg/muted", float(self.is_muted)),
+            ("/heisenberg/mode", self.mode),
+            ("/heisenberg/preset", self.preset),
         ]
         if self.prompt is not None:
-            values.append(("/visual/prompt", self.prompt))
+            values.append((self.addresses.get("prompt", "/visual/prompt"), self.prompt))
         troubles = {"/heisenberg/dropped": dropped, "/heisenberg/stalls": self.stalls}
         return values + [(address, count) for address, count in troubles.items() if count]

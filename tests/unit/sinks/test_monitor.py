@@ -12,7 +12,8 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 from heisenberg.core.errors import SinkError
 from heisenberg.sinks.datagram import encode
-from heisenberg.sinks.monitor import Digest, Received, decode, open_receiver, read
+from heisenberg.sinks.decoding import decode
+from heisenberg.sinks.monitor import Digest, Received, open_receiver, read
 
 SENDER = "127.0.0.1:5000"
 

@@ -385,8 +385,66 @@ def test_a_late_receiver_learns_everything_from_a_heartbeat(sink: OscSink, recei
         ("/heisenberg/turn", "i", [4]),
         ("/heisenberg/wake", "i", [1]),
         ("/heisenberg/input", "f", [1.0]),
+        ("/heisenberg/muted", "f", [0.0]),
+        ("/heisenberg/mode", "s", ["assistant"]),
+        ("/heisenberg/preset", "s", [""]),
         ("/visual/prompt", "s", ["dark waves"]),
     ]
+
+
+def test_a_preset_may_have_addresses_of_its_own(receiver: Receiver) -> None:
+    """TouchDesigner's patch for one style listens elsewhere; the heartbeat repeats the prompt there, too."""
+    addresses = {"sd": {"prompt": "/streamdiffusion/prompt"}}
+    sink = OscSink(
+        OscConfig(targets=[receiver.target]), Meters(), None, VERSION, addresses_of=lambda name: addresses.get(name, {})
+    )
+    sink.handle(events.PresetChanged(turn=0, at=0.0, preset="sd"))
+    sink.handle(visual("prompt", "waves", turn=0))
+    sink.handle(visual("mood", "calm", turn=0))
+    sink.send_snapshot()
+    first = receiver.values()
+    sink.handle(events.PresetChanged(turn=0, at=1.0, preset=""))
+    sink.send_snapshot()
+    between = receiver.values()
+    sink.handle(visual("prompt", "stars", turn=0))
+    then = receiver.values()
+    sink._targets.close()
+
+    assert [["waves"], ["waves"]] == first["/streamdiffusion/prompt"]
+    assert [["calm"]] == first["/visual/mood"]
+    assert [["sd"], ["sd"]] == first["/heisenberg/preset"]
+    assert "/visual/prompt" not in {**first, **between}
+    assert {"/visual/prompt": [["stars"]]} == then
+
+
+def test_a_late_receiver_knows_the_mode_and_whether_the_microphone_is_muted(sink: OscSink, receiver: Receiver) -> None:
+    sink.handle(events.MuteChanged(turn=0, at=0.0, is_muted=True))
+    sink.handle(events.ModeChanged(turn=0, at=0.0, mode="ambient"))
+    told = receiver.values()
+    sink.send_snapshot()
+    repeated = receiver.values()
+
+    assert {"/heisenberg/muted": [[1.0]], "/heisenberg/mode": [["ambient"]]} == told
+    assert told.items() <= repeated.items()
+
+
+async def test_other_targets_take_over_while_it_runs(receiver: Receiver) -> None:
+    other = Receiver()
+    async with OscSink(OscConfig(targets=[receiver.target]), Meters(), None, VERSION) as sink:
+        await sink.retarget([other.target])
+        receiver.messages()
+        sink.handle(visual("prompt", "waves"))
+
+        assert ["waves"] == other.values()["/visual/prompt"][-1]
+        assert [] == receiver.messages()
+
+        await sink.retarget([])
+        sink.handle(visual("prompt", "stars"))
+        await sink.retarget([receiver.target])
+        sink.handle(visual("prompt", "clouds"))
+
+        assert ["clouds"] == receiver.values()["/visual/prompt"][-1]
+    other.socket.close()
 
 
 async def test_rates_are_kept_however_long_it_runs(receiver: Receiver) -> None:
@@ -470,6 +528,9 @@ async def test_a_name_found_later_is_greeted_then(receiver: Receiver, caplog: py
             "/heisenberg/turn": [[1]],
             "/heisenberg/wake": [[0]],
             "/heisenberg/input": [[1.0]],
+            "/heisenberg/muted": [[0.0]],
+            "/heisenberg/mode": [["assistant"]],
+            "/heisenberg/preset": [[""]],
             "/visual/prompt": [["waves"]],
             "/heisenberg/dropped": [[2]],  # the turn and the prompt, which it missed
         }

@@ -10,6 +10,7 @@ from heisenberg.core.config import OscConfig
 from heisenberg.core.drops import Drops
 from heisenberg.sinks.datagram import encode_json
 from heisenberg.sinks.osc import OscSink
+from heisenberg.sinks.osc_commands import NAMES, PREFIX, PULSES, TEXTS
 from heisenberg.sinks.targets import Targets
 from tests.osc_decoder import decode_message
 
@@ -41,6 +42,7 @@ async def everything_sent() -> dict[str, str]:
         sink.handle(events.VisualUpdated(turn=99, at=0.0, field="prompt", value="waves"))
         sink.handle(events.LlmComplete(turn=99, at=0.0, text="", visual={"prompt": "x" * 5000}, tokens=1))
         sink.send_levels()
+        sink.send_pong(1)
         sink.beat()
     return recorder.tags
 
@@ -54,8 +56,15 @@ async def test_the_table_holds_every_address_and_no_other() -> None:
     sent = await everything_sent()
     del sent["/visual/text"]  # a /visual/<field>
     del rows["/visual/<field>"]
+    rows = {address: types for address, types in rows.items() if not address.startswith(PREFIX)}
 
     assert {address: types.replace(" ", "") for address, types in rows.items()} == sent
+
+
+def test_the_table_of_commands_holds_every_one() -> None:
+    rows = set(re.findall(rf"^\| `{PREFIX}(\S+)` \|", GUIDE, re.MULTILINE))
+
+    assert {*PULSES, *TEXTS, *NAMES, "mute"} == rows
 
 
 def test_the_callback_keeps_the_latest_value_of_each_address() -> None:
