@@ -281,11 +281,13 @@ def _patience(config: Config, runner: Runner, stack: AsyncExitStack) -> Patience
     pauses = Pauses(
         complete=min(vad.complete_silence_seconds, vad.silence_seconds),
         incomplete=max(vad.incomplete_silence_seconds, vad.silence_seconds),
+        usual=vad.silence_seconds,
     )
     detector = runner.turn_detector() if vad.turn_detector == "smart_turn" else None
     if detector is not None:
         stack.callback(detector.close)
-    return Patience(pauses, sounds_complete, detector)
+    heads = runner.signs if config.stt.engine == "moshi" else None
+    return Patience(pauses, sounds_complete, detector, heads=heads, head_threshold=config.stt.pause_threshold)
 
 
 def _new_listener(

@@ -15,11 +15,12 @@ import platformdirs
 
 from heisenberg.core.config import Config, LlmConfig, TtsConfig
 from heisenberg.core.errors import ModelNotFound
-from heisenberg.core.stages import LeaseService, ServiceLease, Voice
+from heisenberg.core.stages import LeaseService, Recogniser, ServiceLease, Voice
 from heisenberg.llm.analyst import SchemaAnalyst
 from heisenberg.llm.brain import SchemaBrain
 from heisenberg.llm.ollama_host import server_url
 from heisenberg.runner import engines, llama_options
+from heisenberg.runner.catalog import kyutai
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
 from heisenberg.runner.catalog.kits import Kind
@@ -29,6 +30,7 @@ from heisenberg.runner.lanes import Priority
 from heisenberg.runner.pool import Pool
 from heisenberg.runner.supervisor.sweep import Ledger
 from heisenberg.stt.buffered import BufferedRecogniser
+from heisenberg.stt.moshi import Signs, StreamingRecogniser
 from heisenberg.stt.openai import OpenAiRecogniser
 from heisenberg.stt.recordings import RecordingTranscriber
 from heisenberg.stt.wyoming import passages
@@ -90,6 +92,8 @@ class Runner:
         self.fleet = Fleet(config, catalog, self.pool, self._sockets, serves=serves, assistants=assistants)
         self._warned: set[str] = set()
         self._open_files = asyncio.Semaphore(OPEN_FILES)
+        self.signs = Signs()
+        """What a streaming recogniser lets the assistant know besides words."""
 
     async def __aenter__(self) -> "Runner":
         if self._serves:
@@ -102,10 +106,23 @@ class Runner:
         await self.pool.close()
         self._ledger.close()
 
-    def recogniser(self, language: str | None = None, priority: Priority = Priority.VOICE) -> BufferedRecogniser:
-        """Speech to text, as configured (*language* in place of the configured one). Raises ModelNotFound."""
+    def recogniser(self, language: str | None = None, priority: Priority = Priority.VOICE) -> Recogniser:
+        """Speech to text, as configured (*language* in place of the configured one).
+
+        Raises ModelNotFound, or ModelFailedToStart if a library is missing that the engine needs.
+        """
         stt = self._config.stt
         language = language or stt.language
+        if stt.engine == "moshi":
+            engines.require_moshi()
+            return StreamingRecogniser(
+                self._ears(priority),
+                language=language,
+                languages=stt.languages,
+                partials=stt.partials and priority is Priority.VOICE,
+                timeout_s=stt.timeout_seconds,
+                signs=self.signs if priority is Priority.VOICE else None,
+            )
         is_local = stt.engine == "whisper"
         return BufferedRecogniser(
             self._ears(priority),
@@ -203,12 +220,13 @@ class Runner:
     def _ears(self, priority: Priority) -> LeaseService:
         """The configured recogniser."""
         stt = self._config.stt
-        if stt.engine == "whisper":
-            return self._whisper(stt.model, priority)
-        return RemoteService(stt.url, stt.api_key).lease
-
-    def _whisper(self, name: str, priority: Priority) -> LeaseService:
-        return self._leasing(self._named(name, "stt"), priority)
+        if stt.engine not in ("whisper", "moshi"):
+            return RemoteService(stt.url, stt.api_key).lease
+        if stt.engine == "moshi":
+            kyutai.refuse_speakers(stt.model)
+        model = self._named(stt.model, "stt")
+        kyutai.check_engine(model.name, model.folder, stt.engine)
+        return self._leasing(model, priority)
 
     def _voice(
         self,
@@ -319,7 +337,7 @@ class Runner:
 def assistants_models(config: Config) -> frozenset[str]:
     """Names of the models that run here for the assistant."""
     names = {
-        config.stt.model: config.stt.engine == "whisper",
+        config.stt.model: config.stt.engine in ("whisper", "moshi"),
         config.llm.model: config.llm.is_local,
         config.tts.voice: config.tts.engine == "piper",
     }

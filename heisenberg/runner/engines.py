@@ -22,6 +22,8 @@ from heisenberg.runner.supervisor.process import Address, ChildSpec
 NewSpec = Callable[[], ChildSpec]
 """Makes a fresh spec for each start: a new socket, port and key."""
 
+GET_MOSHI = 'Run make moshi (see docs/moshi.md for pip and uv), or set stt.engine = "whisper".'
+
 NO_OPTIONS: Mapping[str, Parameter] = {}
 
 
@@ -42,6 +44,36 @@ def whisper(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
     if Path(model).exists():
         env["HF_HUB_OFFLINE"] = "1"
     return lambda: _worker("whisper", name, model, options, sockets, env)
+
+
+def moshi(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
+    """Kyutai's streaming recogniser as a Wyoming service of our own dialect.
+
+    Args:
+        name: the model's name.
+        model: folder of a Kyutai checkpoint.
+        sockets: a short folder that only we may enter.
+
+    Raises: ModelFailedToStart if its library is not installed.
+    """
+    require_moshi()
+    options = ("--device", config.device, "--threads", str(config.threads or _speech_threads()))
+    # Its weights are here; a hub that cannot be reached must not hold it up.
+    env = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_OFFLINE": "1"}
+    return lambda: _worker("moshi", name, model, options, sockets, env)
+
+
+def has_moshi() -> bool:
+    """Whether the library is installed that runs Kyutai's models."""
+    return all(importlib.util.find_spec(name) is not None for name in ("torch", "moshi"))
+
+
+def require_moshi() -> None:
+    """Raises ModelFailedToStart, with what to do, where :func:`has_moshi` says no."""
+    if not has_moshi():
+        raise ModelFailedToStart(
+            f"Kyutai's recogniser needs packages that are not installed. {GET_MOSHI}", code="missing-program"
+        )
 
 
 def piper(name: str, model: Path, config: TtsConfig, sockets: Path) -> NewSpec:

@@ -9,6 +9,7 @@ from typing import Literal
 from heisenberg.core.config import Config, LlmConfig, Parameter, RuntimeConfig
 from heisenberg.core.errors import ModelNotFound
 from heisenberg.runner import engines, llama_options
+from heisenberg.runner.catalog import kyutai
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.engines import NewSpec
 from heisenberg.runner.lanes import Places
@@ -40,8 +41,9 @@ def new_spec(model: Model, use: Use, config: Config, sockets: Path, slots: int) 
         raise ModelNotFound(f"model '{model.name}' has no file.")
     match model.kind:
         case "stt":
-            folder = model.path if model.path.is_dir() else model.path.parent
-            return engines.whisper(model.name, str(folder), config.stt, sockets)
+            folder = model.folder or model.path
+            start = engines.moshi if kyutai.is_kyutai(folder) else engines.whisper
+            return start(model.name, str(folder), config.stt, sockets)
         case "tts":
             return engines.piper(model.name, _file(model, ".onnx"), config.tts, sockets)
     embeds = use == "embed" or model.kind == "embedding"

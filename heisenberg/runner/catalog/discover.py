@@ -1,4 +1,4 @@
-"""Models in folders of the user's choice: GGUF files, Whisper folders and Piper voices, at any depth.
+"""Models in folders of the user's choice: GGUF files, Whisper and Kyutai folders and Piper voices, at any depth.
 
 Looks at names only; what a GGUF says of itself is read in ``headers.py``, and what becomes of it is decided in
 ``index.py``. The folders may hold anything: links in circles or out of the folder, files without end, things that
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heisenberg.runner.catalog import gguf_values, shapes
+from heisenberg.runner.catalog import gguf_values, kyutai, shapes
 from heisenberg.runner.catalog.kits import Kind
 
 DEPTH_MAX = 8
@@ -175,9 +175,14 @@ def _models_in(root: Path, folder: _Folder, warn: Warn) -> Iterator[Found]:
             yield Found(printable(name.removesuffix(".onnx")), "tts", files, None, publisher)
     others = (name for name in folder.names if not name.endswith((".gguf", ".onnx")))
     recognised = shapes.recognise(others)
-    if recognised is not None and recognised[0] == "stt":
+    if recognised is not None and recognised[0] == "stt" and not _speaks(folder.path):
         files = tuple(folder.path / name for name in recognised[1])
         yield Found(_folder_name(folder.path), "stt", files, None, publisher)
+
+
+def _speaks(folder: Path) -> bool:
+    """Whether it is a model of Kyutai's that looks like a recogniser and is none."""
+    return kyutai.is_kyutai(folder) and kyutai.model_type(folder) != kyutai.RECOGNISER
 
 
 def _language_models(folder: _Folder, warn: Warn) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -66,6 +66,13 @@ class Model:
         return self.files[0] if self.files else None
 
     @property
+    def folder(self) -> Path | None:
+        """The folder of its first file; of a model that is a folder, that."""
+        if self.path is None:
+            return None
+        return self.path if self.path.is_dir() else self.path.parent
+
+    @property
     def is_remote(self) -> bool:
         """Whether other servers run it."""
         return bool(self.urls)

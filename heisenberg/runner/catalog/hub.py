@@ -23,6 +23,8 @@ from heisenberg.runner.catalog.progress import Progress
 
 PREFIX = "hf:"
 PREFERRED_QUANTISATION = "Q4_K_M"
+_FOLDERS = ("model.bin", shapes.KYUTAI_WEIGHTS)
+"""Weights of models that are a folder."""
 """Where a repository offers several: the usual balance of size and quality."""
 
 
@@ -113,7 +115,9 @@ def describe(reference: str, timeout_s: float) -> KnownModel:
     by_name = {PurePosixPath(path).name: path for path in paths}
     recognised = shapes.recognise(by_name)
     if recognised is None or not all(shapes.is_safe_name(name) for name in by_name):
-        raise ModelNotFound(f"{reference} holds nothing to use: no GGUF, no CTranslate2 Whisper, no Piper voice.")
+        raise ModelNotFound(
+            f"{reference} holds nothing to use: no GGUF, no CTranslate2 Whisper, no Kyutai checkpoint, no Piper voice."
+        )
     kind, names = recognised
     name = repo.split("/")[1] if kind == "stt" else _stem(names[0])
     if name in KNOWN_MODELS:
@@ -126,9 +130,10 @@ def describe(reference: str, timeout_s: float) -> KnownModel:
 def _choose(reference: str, pattern: str, paths: Sequence[str]) -> list[str]:
     """Of *paths*, those of one model. Raises ModelNotFound."""
     weights = [path for path in paths if path.endswith((".gguf", ".onnx", "model.bin"))]
+    weights = weights or [path for path in paths if PurePosixPath(path).name == shapes.KYUTAI_WEIGHTS]
     if pattern:
         weights = [path for path in weights if _fits(path, pattern)]
-    weights = [path for path in weights if path.endswith(("model.bin", ".onnx")) or shapes.is_language_model(path)]
+    weights = [path for path in weights if path.endswith((*_FOLDERS, ".onnx")) or shapes.is_language_model(path)]
     groups = {_stem(path): path for path in reversed(weights)}
     if len(groups) > 1 and (usual := [stem for stem in groups if PREFERRED_QUANTISATION.lower() in stem.lower()]):
         groups = {usual[0]: groups[usual[0]]}
@@ -140,7 +145,7 @@ def _choose(reference: str, pattern: str, paths: Sequence[str]) -> list[str]:
     (chosen,) = groups.values()
     folder = PurePosixPath(chosen).parent
     neighbours = [path for path in paths if PurePosixPath(path).parent == folder]
-    if chosen.endswith("model.bin"):
+    if chosen.endswith(_FOLDERS):
         return neighbours
     if chosen.endswith(".onnx"):
         return [path for path in neighbours if path in (chosen, f"{chosen}.json")]

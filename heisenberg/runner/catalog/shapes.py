@@ -1,6 +1,8 @@
-"""What a file or a folder is, judged by the names in it: a GGUF, a Whisper, a Piper voice, Smart Turn, or none of them.
+"""What a file or a folder is, judged by the names in it: a GGUF, a Whisper, a Kyutai checkpoint, a Piper voice, Smart
+Turn, or none of them.
 
-Reads names only, never contents; whether the weights load is the worker's business.
+Reads names only, never contents; whether the weights load is the worker's business. Kyutai's recognisers and the
+models of theirs that speak have the same names: ``kyutai.py`` tells them apart.
 """
 
 import re
@@ -10,6 +12,13 @@ from heisenberg.runner.catalog.kits import Kind
 
 WHISPER_NEEDS = frozenset({"config.json", "model.bin", "tokenizer.json"})
 WHISPER_MAY_HAVE = frozenset({"preprocessor_config.json", "vocabulary.json", "vocabulary.txt"})
+
+KYUTAI_WEIGHTS = "model.safetensors"
+KYUTAI_NEEDS = frozenset({"config.json", KYUTAI_WEIGHTS})
+KYUTAI_MAY_HAVE = frozenset({"mimi_config.json"})
+
+_MIMI = re.compile(r"(mimi|tokenizer-).*\.safetensors")
+_KYUTAI_TOKENIZER = re.compile(r"tokenizer.*\.model")
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]{0,119}")
 _SPLIT_GGUF = re.compile(r"(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.gguf")
@@ -30,11 +39,22 @@ def recognise(names: Iterable[str]) -> tuple[Kind, tuple[str, ...]] | None:
         return ("llm", parts) if (parts := gguf_parts(ggufs[0], present)) else None
     if WHISPER_NEEDS <= set(present) and {"vocabulary.json", "vocabulary.txt"} & set(present):
         return "stt", tuple(name for name in present if name in WHISPER_NEEDS | WHISPER_MAY_HAVE)
+    if kyutai := _kyutai(present):
+        return "stt", kyutai
     voices = [name for name in present if name.endswith(".onnx") and f"{name}.json" in present]
     if voices:
         return "tts", (voices[0], f"{voices[0]}.json")
     turns = [name for name in present if is_turn_detector(name)]
     return ("turn", (turns[0],)) if turns else None
+
+
+def _kyutai(present: list[str]) -> tuple[str, ...]:
+    """The files of a Kyutai checkpoint for PyTorch: its language model, Mimi and its tokenizer; empty if it is none."""
+    codecs = [name for name in present if _MIMI.fullmatch(name)]
+    tokenizers = [name for name in present if _KYUTAI_TOKENIZER.fullmatch(name)]
+    if not (set(present) >= KYUTAI_NEEDS and codecs and tokenizers):
+        return ()
+    return tuple(name for name in present if name in KYUTAI_NEEDS | KYUTAI_MAY_HAVE or name in codecs + tokenizers)
 
 
 def is_language_model(name: str) -> bool:

@@ -29,6 +29,24 @@ def llama_server(tmp_path: Path) -> Path:
     return program
 
 
+def test_moshi_gets_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "has_moshi", lambda: True)
+    spec = engines.moshi("stt-1b-en_fr", str(tmp_path), SttConfig(engine="moshi", device="mps", threads=3), SOCKETS)()
+
+    assert (sys.executable, "-m", "heisenberg.workers.moshi") == spec.argv[:3]
+    assert "--device mps --threads 3" in " ".join(spec.argv)
+    assert "1" == spec.env["HF_HUB_OFFLINE"]
+
+
+def test_without_its_library_moshi_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "has_moshi", lambda: False)
+    with pytest.raises(ModelFailedToStart, match="Run make moshi") as caught:
+        engines.moshi("stt-1b-en_fr", "/models/stt-1b-en_fr", SttConfig(engine="moshi"), SOCKETS)
+
+    assert "missing-program" == caught.value.code
+    assert "\n" not in caught.value.message
+
+
 def test_whisper_gets_the_configuration(tmp_path: Path) -> None:
     config = SttConfig(language="auto", languages=["en", "fr"], device="cpu", threads=3, beam_size=2)
     spec = engines.whisper("whisper-base", str(tmp_path), config, SOCKETS)()

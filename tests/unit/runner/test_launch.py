@@ -122,3 +122,22 @@ def test_a_runtime_that_does_not_exist_is_said_when_it_is_started(tmp_path: Path
     config = Config.model_validate({"runner": {"runtimes": {"x": {"path": str(tmp_path / "no")}}, "runtime": "x"}})
     with pytest.raises(ModelFailedToStart, match="which is not a program"):
         spec(LLM, config=config)
+
+
+@pytest.mark.parametrize(
+    ("weights", "worker"),
+    [("model.bin", "heisenberg.workers.whisper"), ("model.safetensors", "heisenberg.workers.moshi")],
+)
+def test_a_recogniser_runs_in_the_worker_that_its_files_are_for(
+    weights: str, worker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stt.engine says: clients of the server may ask for either."""
+    monkeypatch.setattr(engines, "has_moshi", lambda: True)
+    for name in ("config.json", weights):
+        (tmp_path / name).write_bytes(b"{}")
+
+    for files in ((tmp_path,), (tmp_path / weights, tmp_path / "config.json")):
+        argv = spec(Model("ears", "stt", files=files)).argv
+
+        assert worker in argv
+        assert str(tmp_path) == argv[argv.index("--model") + 1]

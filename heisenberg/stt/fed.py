@@ -1,0 +1,78 @@
+"""The sound of an utterance that is fed bit by bit, kept so that it can be sent, and sent again.
+
+It is the queue of a streaming recogniser and its memory in one: whoever sends keeps a sample number of his own. Only
+the last minute is kept.
+"""
+
+from collections import deque
+
+import numpy as np
+
+from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
+
+KEPT_S = 60.0
+"""No command is longer (``vad.max_command_seconds``)."""
+
+
+class FedSound:
+    """16 kHz samples by number, from the utterance's first.
+
+    Args:
+        kept_s: seconds that are kept, at least.
+    """
+
+    def __init__(self, kept_s: float = KEPT_S) -> None:
+        self._most = int(kept_s * PIPELINE_RATE_HZ)
+        self._parts: deque[Samples] = deque()
+        self._fed = 0
+        self.first = 0
+        """Number of the oldest sample that is kept."""
+        self.end = 0
+        """How many samples there were, in all."""
+
+    def feed(self, samples: Samples) -> None:
+        """More of the utterance; what a command has shown already is not added twice."""
+        ahead = max(0, self.end - self._fed)
+        self._fed += len(samples)
+        self._append(samples[ahead:])
+
+    def take(self, command: Samples) -> bool:
+        """*command* is the utterance so far, perhaps trimmed: add what of it was not fed yet.
+
+        If it is another sound than the one that was fed, it takes its place, and False is returned.
+        """
+        known = self.read(self.first, min(self.end, len(command)))
+        if np.array_equal(known, command[self.first : self.end]):
+            self._append(command[self.end :])
+            return True
+        self._parts.clear()
+        self.first = self.end = 0
+        self._append(command)
+        self._fed = self.end
+        return False
+
+    def forget(self) -> None:
+        """Drop what is kept."""
+        self._parts.clear()
+        self.first = self.end
+
+    def read(self, start: int, stop: int) -> Samples:
+        """A copy of samples *start* to *stop* (exclusive), clipped to what is kept."""
+        start, stop = max(start, self.first), min(stop, self.end)
+        if start >= stop:
+            return np.zeros(0, dtype=np.int16)
+        found: list[Samples] = []
+        at = self.first
+        for part in self._parts:
+            if at + len(part) > start and at < stop:
+                found.append(part[max(0, start - at) : stop - at])
+            at += len(part)
+        return np.concatenate(found)
+
+    def _append(self, samples: Samples) -> None:
+        if not len(samples):
+            return
+        self._parts.append(samples.copy())
+        self.end += len(samples)
+        while self.end - self.first - len(self._parts[0]) >= self._most:
+            self.first += len(self._parts.popleft())
