@@ -1,7 +1,7 @@
 # What one needs to know: `make demo` shows it working, `make test` proves it. Works with GNU make 3.81 (macOS).
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup kit demo test check fix bench clean system system-test
+.PHONY: help setup kit moshi demo test check fix bench clean system system-test
 
 BIN := .venv/bin
 PYTHON_FILES := heisenberg tests scripts
@@ -16,10 +16,13 @@ setup: system ## create .venv and install everything Heisenberg needs (the secon
 kit: setup ## fetch the models of the starter kit, about 355 MB (the second time: nothing)
 	@$(BIN)/heisenberg models pull starter
 
+moshi: setup ## install Kyutai's streaming recogniser, for stt.engine = "moshi" (the second time: nothing)
+	@scripts/setup_moshi.sh
+
 demo: kit ## the whole pipeline on a spoken question, offline, with a timeline
 	@$(BIN)/heisenberg demo
 
-test: setup system-test kit check ## check, then run every test; fetches another 253 MB, a second language model
+test: setup system-test kit moshi check ## check, then run every test; fetches PyTorch and another 253 MB, a second language model
 	@$(BIN)/heisenberg models pull gemma3-270m-base
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
