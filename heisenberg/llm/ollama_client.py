@@ -53,10 +53,13 @@ def _refusal(url: str, model: str, status: int, reason: str) -> BrainError:
 
 
 def _unreachable(url: str, exc: Exception) -> Unreachable:
-    if not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout):
-        return Unreachable(f"The Ollama at {url} broke off its answer: {_one_line(exc) or type(exc).__name__}")
+    reason = _one_line(exc) or type(exc).__name__
+    if type(exc) is ConnectionError:  # the client's own, whose text is for others
+        reason = "no connection"
+    elif not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout):
+        return Unreachable(f"The Ollama at {url} broke off its answer: {reason}")
     start = "Start it: ollama serve (or its app)." if url == HERE else "Is it running? See llm.url."
-    return Unreachable(f"No Ollama answers at {url} ({_one_line(exc) or type(exc).__name__}). {start}")
+    return Unreachable(f"No Ollama answers at {url} ({reason}). {start}")
 
 
 def _one_line(reason: object) -> str:

@@ -1,11 +1,13 @@
-"""What every brain does: over a scripted server, and over the real embedded llama.cpp with SmolLM2-135M.
+"""What every brain does: over scripted servers, and with SmolLM2-135M over the real embedded llama.cpp, directly
+and as an Ollama (our own server's dialect).
 
-Both are asked through the same code, so this is about what the servers do with it: their grammar, their cache,
+All are asked through the same code, so this is about what the servers do with it: their grammar, their cache,
 their reaction to a client that leaves.
 """
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,16 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import ollama
 import pytest
 
-from heisenberg.core.config import LlmConfig, VisualConfig, VisualField
+from heisenberg.core.config import LlmConfig, PresetConfig, VisualConfig, VisualField
 from heisenberg.core.stages import Answer, Exchange, ReplySentence, ReplyToken, Thought
 from heisenberg.core.stages import VisualField as Field
+from heisenberg.llm.analyst import SchemaAnalyst
 from heisenberg.llm.brain import SchemaBrain
 from heisenberg.runner import engines
 from heisenberg.runner.engines import NewSpec
+from tests.contract.brains import BACKENDS, in_pieces
 from tests.contract.conftest import StartWorker
 from tests.fakes.llama_server import STALL, FakeLlamaServer
+from tests.fakes.ollama_server import FakeOllama
 from tests.fakes.stages import FakeService
 
 MODEL = "smollm2-135m"
@@ -38,6 +44,7 @@ FAKE_ANSWER = {
     "reply": "Here is a storm, dark and loud. The waves are high.",
     "visual": {"prompt": "a storm", "style": "oil", "mood": "dark", "intensity": 0.5, "hue": 200, "speed": 0.5},
 }
+URL = {"llama.cpp": "", "openai": "http://its.lease.says", "ollama": ""}
 A_WHILE_S = 180
 """One thread, on a machine that may have much else to do."""
 
@@ -47,24 +54,51 @@ class Server:
     """A server, and how to see that it has stopped."""
 
     service: Any
-    is_real: bool
+    backend: str
     wait_until_idle: Callable[[], Any]
     never_end: Callable[[], None] = lambda: None
     """Lets a fake begin an answer without an end."""
 
     def brain(self, fields: dict[str, VisualField] | None = None, **llm: Any) -> SchemaBrain:
         visual = VisualConfig(fields=fields) if fields is not None else VisualConfig()
-        config = LlmConfig.model_validate(
-            {"model": MODEL, "seed": 1, "temperature": 0.3, "timeout_seconds": 150.0, "stall_seconds": 100.0, **llm}
-        )
-        return SchemaBrain(config, visual, self.service.lease)
+        return SchemaBrain(self.config(**llm), visual, self.service.lease)
+
+    def config(self, **llm: Any) -> LlmConfig:
+        given = {"backend": self.backend, "model": MODEL, "url": URL[self.backend], "seed": 1, "temperature": 0.3}
+        patience = {"timeout_seconds": 150.0, "stall_seconds": 100.0}
+        return LlmConfig.model_validate({**given, **patience, **llm})
 
 
-@pytest.fixture(scope="module", params=["fake", pytest.param("llama.cpp", marks=pytest.mark.e2e)])
-def real(request: pytest.FixtureRequest, start_worker: StartWorker) -> FakeService | None:
-    """The real server; None stands for the fake, which lives on the event loop of each test."""
-    if request.param == "fake":
-        return None
+@dataclass(frozen=True)
+class Real:
+    """A real server, or none: scripted ones live on the event loop of each test."""
+
+    backend: str
+    service: FakeService | None = None
+
+
+@pytest.fixture(
+    scope="module",
+    params=[*BACKENDS, *(pytest.param(f"real {name}", marks=pytest.mark.e2e) for name in ("llama.cpp", "ollama"))],
+)
+def real(request: pytest.FixtureRequest) -> Real:
+    kind, _, backend = request.param.rpartition(" ")
+    if not kind:
+        return Real(backend)
+    return Real(backend, request.getfixturevalue("served_model" if backend == "ollama" else "llama_model"))
+
+
+@pytest.fixture(scope="module")
+def served_model(model_server: FakeService) -> FakeService:
+    """Our own server, with its language model in memory, so that no test seems to leave a process behind."""
+    with ollama.Client(model_server.url) as client:
+        client.generate(MODEL, "", keep_alive=-1)
+    return model_server
+
+
+@pytest.fixture(scope="module")
+def llama_model(request: pytest.FixtureRequest, start_worker: StartWorker) -> FakeService:
+    """The embedded llama.cpp."""
     folder: Path = request.getfixturevalue("models") / MODEL
     found = sorted(folder.glob("*.gguf"))
     if not found or not engines.has_embedded_llama():
@@ -82,20 +116,18 @@ def real(request: pytest.FixtureRequest, start_worker: StartWorker) -> FakeServi
 
 
 @pytest.fixture
-async def server(real: FakeService | None) -> AsyncIterator[Server]:
-    if real is not None:
-        yield Server(real, True, lambda: _idle(real))
+async def server(real: Real, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    monkeypatch.delenv("OLLAMA_API_KEY", raising=False)
+    if (service := real.service) is not None:
+        idle = _served_idle if real.backend == "ollama" else _idle
+        yield Server(service, real.backend, lambda: idle(service))
         return
-    async with FakeLlamaServer() as fake:
-        fake.enqueue(*_in_pieces(json.dumps(FAKE_ANSWER)))
-        yield Server(fake, False, fake.cancelled.wait, lambda: _never_end(fake))
+    async with FakeOllama(models={MODEL}) if real.backend == "ollama" else FakeLlamaServer() as fake:
+        fake.enqueue(*in_pieces(json.dumps(FAKE_ANSWER)))
+        yield Server(fake, real.backend, fake.cancelled.wait, lambda: _never_end(fake))
 
 
-def _in_pieces(text: str) -> list[str]:
-    return [text[at : at + 4] for at in range(0, len(text), 4)]
-
-
-def _never_end(fake: FakeLlamaServer) -> None:
+def _never_end(fake: FakeLlamaServer | FakeOllama) -> None:
     fake.forget()
     fake.enqueue('{"reply": "Once upon a', STALL)
 
@@ -108,6 +140,17 @@ async def _idle(service: FakeService) -> None:
             async with http.get(f"{service.url}/slots") as response:
                 assert response.status == 200, await response.text()
                 if not any(slot["is_processing"] for slot in await response.json()):
+                    return
+
+
+async def _served_idle(service: FakeService) -> None:
+    """Until nobody uses our server's model."""
+    async with aiohttp.ClientSession() as http:
+        while True:
+            async with http.get(f"{service.url}/models") as response:
+                assert response.status == 200, await response.text()
+                found = json.dumps(await response.json())
+                if not re.search(r'"in_use": *[1-9]', found):
                     return
 
 
@@ -235,3 +278,19 @@ async def test_warming_up_is_followed_by_an_answer(server: Server) -> None:
         await brain.warm_up()
 
     assert check_form(await think(brain, "Who are you?"), VisualConfig().fields).text
+
+
+@pytest.mark.parametrize("preset", [PresetConfig(), PresetConfig(system_prompt="You write tags.", fields=RICH)])
+async def test_an_analysis_has_every_field_within_its_bounds(server: Server, preset: PresetConfig) -> None:
+    """The analyst asks in the same way, without a reply."""
+    fields = preset.fields or VisualConfig().fields
+    analyst = SchemaAnalyst(server.config(), VisualConfig(), server.service.lease)
+    said = "It was a dark night. The waves of the ocean were high, and the wind was cold."
+    async with asyncio.timeout(A_WHILE_S):
+        *grown, answer = [found async for found in analyst.analyse(said, preset)]
+    await analyst.close()
+
+    assert isinstance(answer, Answer)
+    assert ("", set(fields)) == (answer.text, set(answer.visual))
+    assert {found.field: found.value for found in grown if isinstance(found, Field)} == answer.visual
+    assert all(is_allowed(fields[name], value) for name, value in answer.visual.items())

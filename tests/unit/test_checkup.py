@@ -19,6 +19,7 @@ from heisenberg.checkup import Finding
 from heisenberg.cli import main
 from heisenberg.core.config import Config
 from heisenberg.core.errors import AudioError, VadError
+from tests.fakes.ollama_server import FakeOllama
 from tests.fakes.wake_service import WakeService
 
 NOWHERE = "/nowhere/at/all"
@@ -429,3 +430,34 @@ def _broken(error: Exception) -> Callable[..., object]:
         raise error
 
     return fail
+
+
+# ── Ollama ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def of_ollama(server: FakeOllama, model: str) -> dict[str, Finding]:
+    """What is found of an Ollama at *server*, by name."""
+    examined = await checkup.examine(config(llm={"backend": "ollama", "model": model, "url": server.url}))
+    return {finding.name: finding for finding in examined if finding.name.startswith("Ollama")}
+
+
+async def test_a_model_that_ollama_has_is_fine() -> None:
+    async with FakeOllama() as server:
+        found = await of_ollama(server, "tiny")
+
+    assert {"Ollama model": Finding("Ollama model", "ok", f"tiny at {server.url}")} == found
+
+
+async def test_a_model_that_ollama_lacks_is_told_with_the_command_that_gets_it() -> None:
+    async with FakeOllama() as server:
+        found = (await of_ollama(server, "llama3.2"))["Ollama model"]
+
+    assert "failed" == found.status
+    assert f"Run OLLAMA_HOST={server.url} ollama pull llama3.2, or correct llm.model." == found.remedy
+
+
+async def test_an_ollama_that_is_not_there_is_found_out() -> None:
+    found = (await of_ollama(FakeOllama(url=f"http://127.0.0.1:{closed_port()}"), "tiny"))["Ollama"]
+
+    assert "failed" == found.status
+    assert "No Ollama answers at" in found.found

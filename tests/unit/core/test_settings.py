@@ -167,3 +167,49 @@ def test_a_file_that_was_asked_for_must_be_there(folder: Path, monkeypatch: pyte
     ) as caught:
         load()
     assert "config-unreadable" == caught.value.code
+
+
+def test_the_old_name_of_a_model_means_ollama(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the program did that had the name."""
+    monkeypatch.setenv("OLLAMA_MODEL", "llama3.2")
+    loaded = load()
+
+    assert ("ollama", "llama3.2") == (loaded.config.llm.backend, loaded.config.llm.model)
+    assert "environment" == loaded.origin("llm.backend")
+
+
+@pytest.mark.parametrize("where", ["file", "environment", "command line", ".env"])
+def test_who_names_a_backend_has_the_last_word(folder: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.setenv("OLLAMA_MODEL", "llama3.2")
+    if where == "environment":
+        monkeypatch.setenv("HEISENBERG_LLM__BACKEND", "llama.cpp")
+    elif where == "file":
+        write(folder / "config.toml", '[llm]\nbackend = "llama.cpp"\n')
+    elif where == ".env":
+        write(folder / ".env", "HEISENBERG_LLM__BACKEND=llama.cpp\n")
+    llm = load(overrides={"llm.backend": "llama.cpp"} if where == "command line" else None).config.llm
+
+    assert ("llama.cpp", "llama3.2") == (llm.backend, llm.model)
+
+
+def test_a_model_under_its_new_name_leaves_the_backend_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_MODEL", "llama3.2")
+    monkeypatch.setenv("HEISENBERG_LLM__MODEL", "lfm2-350m")
+    llm = load().config.llm
+
+    assert ("llama.cpp", "lfm2-350m") == (llm.backend, llm.model)
+
+
+def test_the_context_of_ollama_is_larger_unless_it_is_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_MODEL", "llama3.2")
+
+    assert 4096 == load().config.llm.window_tokens
+    monkeypatch.setenv("HEISENBERG_LLM__CONTEXT_TOKENS", "1024")
+    assert 1024 == load().config.llm.window_tokens
+    monkeypatch.setenv("HEISENBERG_LLM__OPTIONS", '{"num_ctx": 8192}')
+    assert 8192 == load().config.llm.window_tokens
+
+
+def test_ollama_needs_a_model_by_name(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="llm.model to be a model of Ollama"):
+        load(overrides={"llm.backend": "ollama"})
