@@ -400,7 +400,8 @@ def _ears(
     background = Background(is_used=config.vad.engine == "silero")
     source = MutableSource(options.source or open_source(config, options, drops), mute)
     barge_in = BargeIn[config.turn.barge_in.upper()]
-    return Ears(source, wakeword, vad, endpointer, ring, background, meters, echo, barge_in, config.vad)
+    follows_pauses = config.stt.engine == "moshi"
+    return Ears(source, wakeword, vad, endpointer, ring, background, meters, echo, barge_in, config.vad, follows_pauses)
 
 
 def _wakeword(config: Config, drops: Drops) -> WakewordEngine:

@@ -24,6 +24,9 @@ from heisenberg.orchestrator.reports import (
 FEED_SAMPLES = 8 * CHUNK_SAMPLES
 """While a command is spoken it is handed on in blocks of about a quarter of a second."""
 
+FOLLOWED_SAMPLES = 3 * CHUNK_SAMPLES
+"""To a recogniser that writes while it hears, in blocks of about a tenth of a second."""
+
 TAIL_S = 0.2
 """So much of the silence stays behind a command: Whisper wants to hear that the last word ends."""
 
@@ -36,15 +39,24 @@ class Command:
         endpointer: says where the command starts, pauses and ends.
         report: told of that, with the sound.
         preroll_s: seconds of sound that belong to a command from before its speech was noticed.
+        follows_pauses: whether pauses are handed on as they pass, too, since somebody hears from them how long they
+            will be.
     """
 
     def __init__(
-        self, ring: SampleRing, endpointer: Endpointer, report: Callable[[CommandReport], None], preroll_s: float
+        self,
+        ring: SampleRing,
+        endpointer: Endpointer,
+        report: Callable[[CommandReport], None],
+        preroll_s: float,
+        *,
+        follows_pauses: bool = False,
     ) -> None:
         self._ring = ring
         self._endpointer = endpointer
         self._report = report
         self._preroll_s = preroll_s
+        self._follows_pauses = follows_pauses
         self.number = 0
         """Of the capture; 0 before the first."""
         self._origin = 0
@@ -129,10 +141,10 @@ class Command:
         self._report(CommandBegan(self.number))
 
     def _feed(self) -> None:
-        """Hand the command on while it is spoken; a pause is handed on once it turns out to be one."""
-        if self._fed_to is None or self._is_pausing:
+        """Hand the command on while it is spoken; a pause usually once it turns out to be one."""
+        if self._fed_to is None or (self._is_pausing and not self._follows_pauses):
             return
-        if self._ring.written - self._fed_to >= FEED_SAMPLES:
+        if self._ring.written - self._fed_to >= (FOLLOWED_SAMPLES if self._follows_pauses else FEED_SAMPLES):
             self._report(CommandHeard(self.number, self._ring.read_range(self._fed_to, self._ring.written)))
             self._fed_to = self._ring.written
 

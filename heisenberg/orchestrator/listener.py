@@ -129,6 +129,8 @@ class Ears:
     barge_in: BargeIn = BargeIn.WAKE_WORD
     speech: VadConfig = field(default_factory=VadConfig)
     """Thresholds for what is overheard in ambient mode."""
+    follows_pauses: bool = False
+    """Whether the recogniser is to hear the pauses of a command as they pass."""
 
 
 class Listener:
@@ -148,7 +150,7 @@ class Listener:
         self._captures = itertools.count(1)
         self._thread = threading.Thread(target=self._run, name="audio", daemon=True)
         self._guard = Guard(ears.barge_in)
-        self._command = Command(ears.ring, ears.endpointer, report, preroll_s)
+        self._command = Command(ears.ring, ears.endpointer, report, preroll_s, follows_pauses=ears.follows_pauses)
         self._overhearing = Overhearing(ears.ring, report, ears.speech, preroll_s)
         self._minds_wake_word = True
         self._is_lost = False

@@ -65,7 +65,7 @@ def moshi(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
 
 def has_moshi() -> bool:
     """Whether the library is installed that runs Kyutai's models."""
-    return all(importlib.util.find_spec(name) is not None for name in ("torch", "moshi"))
+    return any(importlib.util.find_spec(name) is not None for name in ("moshi", "moshi_mlx"))
 
 
 def require_moshi() -> None:

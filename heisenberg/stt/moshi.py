@@ -113,7 +113,11 @@ class StreamingRecogniser:
         """Start the worker; warns if it is too slow. Raises HeisenbergError."""
         async with self._lease() as service:
             measured = await wire.speed(service.url)
-        if measured is not None and measured.real_time_factor > SLOWEST:
+        if measured is None:
+            return
+        for notice in measured.notices:
+            self.signs.notice(notice)
+        if measured.real_time_factor > SLOWEST and not measured.notices:  # the worker has said so, else
             slower = measured.real_time_factor
             how = f"{slower:.1f} times slower than speech" if slower >= 1.05 else "barely as fast as speech"
             advice = 'Use stt.engine = "whisper", or a GPU.'

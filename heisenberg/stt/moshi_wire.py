@@ -65,6 +65,8 @@ class Speed:
     real_time_factor: float
     """Seconds of work for a second of sound; above 1 it falls behind."""
     device: str
+    notices: tuple[str, ...] = ()
+    """What people should know of how it started; told once."""
 
 
 async def begin(client: AsyncClient, language: str) -> None:
@@ -92,10 +94,15 @@ async def speed(uri: str) -> Speed | None:
             await client.write_event(Event("speed"))
             while (event := await client.read_event()) is not None:
                 if event.type == "speed":
-                    return Speed(float(event.data["real_time_factor"]), str(event.data.get("device", "this device")))
+                    return _measured(event.data)
     except NOT_WYOMING:  # TimeoutError is one of them
         return None
     return None
+
+
+def _measured(data: Mapping[str, Any]) -> Speed:
+    notices = tuple(" ".join(str(notice).split()) for notice in data.get("notices") or ())
+    return Speed(float(data["real_time_factor"]), str(data.get("device", "this device")), notices)
 
 
 def understood(event: Event) -> Heard | Flushed | Notice | None:

@@ -60,12 +60,21 @@ class Ear:
         wakeword: FakeWakeword | None = None,
         barge_in: BargeIn = BargeIn.WAKE_WORD,
         soft_end_s: float = 10.0,
+        follows_pauses: bool = False,
     ) -> None:
         self.source = FakeSource(script, live=live)
         self.wakeword = wakeword or FakeWakeword()
         self.ring = FakeRing()
         self.endpointer = FakeEndpointer(soft_end_s=soft_end_s)
-        ears = Ears(self.source, self.wakeword, FakeVad(), self.endpointer, self.ring, barge_in=barge_in)
+        ears = Ears(
+            self.source,
+            self.wakeword,
+            FakeVad(),
+            self.endpointer,
+            self.ring,
+            barge_in=barge_in,
+            follows_pauses=follows_pauses,
+        )
         self.reports: list[Report] = []
         self.ends_with_command = not live
         """A held file would wait for a session that is not there: the end of the command ends the thread."""
@@ -451,6 +460,20 @@ def test_speech_that_goes_on_after_a_pause_says_so() -> None:
 
     assert [WakeHeard, CommandBegan, CommandPaused, CommandResumed, CommandPaused, CommandDone] == kinds
     assert [1, 2] == pauses
+
+
+@pytest.mark.parametrize("follows_pauses", [False, True])
+def test_a_pause_is_handed_on_while_it_lasts_only_to_whom_that_means_something(follows_pauses: bool) -> None:
+    """A recogniser that hears how long a pause will be has to hear it; each sample once, and in order."""
+    speech = [*chunks(SPEECH, 1), *chunks(QUIET, 0.288), *chunks(SPEECH, 1), *chunks(QUIET, 1)]
+    scene = Ear([*chunks(WAKE), *chunks(QUIET, 0.5), *speech], soft_end_s=0.192, follows_pauses=follows_pauses)
+    reports = scene.hear()
+    kinds = [type(report) for report in reports]
+    first, second = kinds.index(CommandPaused), kinds.index(CommandResumed)
+    heard = np.concatenate([report.samples for report in reports if isinstance(report, CommandHeard)])
+
+    assert follows_pauses == any(isinstance(report, CommandHeard) for report in reports[first:second])
+    assert np.array_equal(heard[: len(scene.command.samples)], scene.command.samples[: len(heard)])
 
 
 def test_a_pause_may_be_waited_for_longer() -> None:

@@ -367,6 +367,15 @@ async def test_a_machine_that_cannot_keep_up_is_told_of_at_start(
     assert "\n" not in caplog.text.strip()
 
 
+async def test_what_the_worker_says_of_its_start_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """It has words of its own for being slow; two warnings of the same would be one too many."""
+    async with moshi_service() as service:
+        service.speed = {"real_time_factor": 3.8, "device": "cpu", "notices": ["It needs 3.8 s for a second of sound."]}
+        await Listener(service).recogniser.warm_up()
+
+    assert ["It needs 3.8 s for a second of sound."] == [r.getMessage() for r in caplog.records if r.levelno >= 30]
+
+
 @pytest.mark.parametrize(("configured", "asked"), [("fr", "fr"), ("auto", None)])
 async def test_the_language_is_asked_for(configured: str, asked: str | None) -> None:
     async with moshi_service() as service:
