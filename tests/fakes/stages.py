@@ -32,6 +32,7 @@ from heisenberg.core.stages import (
     VisualField,
     Wake,
 )
+from heisenberg.orchestrator.ambient.segments import Shape
 from heisenberg.orchestrator.reports import Report
 
 CHUNK_S = CHUNK_SAMPLES / PIPELINE_RATE_HZ
@@ -174,6 +175,7 @@ class FakeListener:
         self.captures = 0
         self.is_live = True
         self.progress: int | None = 0
+        self.understood_s = 0.0
 
     def start(self) -> None:
         self.orders.append("start")
@@ -193,6 +195,12 @@ class FakeListener:
 
     def wait_for(self, capture: int, pause: int, silence_s: float) -> None:
         self.waits.append((capture, pause, silence_s))
+
+    def overhear(self, shape: Shape | None, *, minds_wake_word: bool = True) -> None:
+        self.orders.append("overhear nothing" if shape is None else "overhear")
+
+    def understood(self, at_s: float) -> None:
+        self.understood_s = at_s
 
     def stop(self) -> None:
         self.orders.append("stop")
