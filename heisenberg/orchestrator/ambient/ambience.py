@@ -79,7 +79,7 @@ class Ambience:
         self._clock = asyncio.get_running_loop().time
         self._losses_told_at = -TELL_LOSSES_EVERY_S
         self.is_on = stages.is_on
-        self._is_held = self._has_ended = False
+        self._is_held = self._has_ended = self._is_closed = False
         self._origin_s = self._now_s = 0.0
         self._window = Window(stages.brain.window_seconds)
         self._schedule = Schedule(stages.brain.analysis_interval)
@@ -171,6 +171,7 @@ class Ambience:
 
     async def close(self) -> None:
         """Nothing of it goes on."""
+        self._is_closed = True
         await self._analyses.close()
         await self._understanding.forget()
 
@@ -223,7 +224,8 @@ class Ambience:
 
     def _look(self) -> None:
         """Analyse, if it is time."""
-        if self._schedule.is_due and not self._is_held and not self._analyses.is_busy and self._window.text:
+        may_begin = not (self._is_held or self._is_closed or self._analyses.is_busy)
+        if may_begin and self._schedule.is_due and self._window.text:
             self._schedule.started()
             self._analyses.begin(self._window.text, self._preset, self._style, self._window.until_s)
 

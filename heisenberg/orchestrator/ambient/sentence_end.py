@@ -24,8 +24,11 @@ _BEFORE_NUMBERS = frozenset(
 )
 """Not an end if a number follows."""
 
-_INITIALS = re.compile(r"(?:[^\W\d_]\.)+")
+_INITIALS = re.compile(r"(?:[A-ZÀ-Þ]\.)+|(?:[a-zà-ÿ]\.){2,}")
 _DOTTED_LOWER = re.compile(r"(?:[a-zà-ÿ]\.){2,}")
+_MYSELF = re.compile(r"I(?:['’](?:m|ve|ll|d))?,?")
+"""English writes it with a capital wherever it stands."""
+
 _ORDINAL = re.compile(r"\d{1,2}\.")
 
 
@@ -66,6 +69,8 @@ def contradicts(last: str, following: str) -> bool:
     """Whether the sentence that seemed to end with *last* goes on, since *following* comes next."""
     bare = last.rstrip(CLOSERS)
     begins = following.lstrip("\"'“‘«([—–-")[:1]
+    if _ELLIPSIS.search(bare) and _MYSELF.fullmatch(following):
+        return True
     if belongs_behind(following):
         return True
     if bare.endswith("."):

@@ -106,8 +106,10 @@ def spread(text: str, start_s: float, end_s: float) -> list[TimedWord]:
     """The words of *text*, said between two times, each given as much of them as it is long."""
     words = text.split()
     letters = sum(len(word) for word in words) or 1
-    each, at = (end_s - start_s) / letters, start_s
-    timed = []
+    timed, said, at = list[TimedWord](), 0, start_s
     for word in words:
-        timed.append(TimedWord(word, at, at := at + len(word) * each))
+        said += len(word)
+        until = end_s if said == letters else start_s + (end_s - start_s) * said / letters
+        timed.append(TimedWord(word, at, until))
+        at = until
     return timed
