@@ -126,7 +126,13 @@ def _schema_lines(node: keys.Node) -> Iterator[str]:
 
 def _matters(key: str, field: Mapping[str, object]) -> bool:
     """Numbers have no length and texts have no bounds; an example shows what applies."""
-    applies = {"max_length": "string", "minimum": "float", "maximum": "float", "values": "enum"}
+    applies = {
+        "max_length": "string",
+        "clip_tokens": "string",
+        "minimum": "float",
+        "maximum": "float",
+        "values": "enum",
+    }
     return applies.get(key, field["type"]) == field["type"]
 
 

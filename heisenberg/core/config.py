@@ -215,9 +215,12 @@ class VisualField(Section):
     minimum: float = Field(0.0, description="Smallest number.")
     maximum: float = Field(1.0, description="Largest number.")
     values: list[str] = Field([], description="Allowed words of an enum.")
+    clip_tokens: int = Field(0, ge=0, le=1000, description="Most tokens of a string for CLIP, the reader of image models, as estimated: 77 for Stable Diffusion; 0 is no bound.")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "VisualField":
+        if self.clip_tokens and (self.type != "string" or self.clip_tokens < 8):
+            raise ValueError("clip_tokens is for strings, and at least 8 or 0")
         if self.type == "enum" and not self.values:
             raise ValueError('an enum needs values, for example values = ["calm", "wild"]')
         if self.type == "float" and self.minimum >= self.maximum:
@@ -249,6 +252,10 @@ class PresetConfig(Section):
         return self
 
 
+BUILT_IN_PRESETS = ("streamdiffusion", "particles", "shader")
+"""Styles that need no configuration; what they are is in ``llm/presets.py``."""
+
+
 class VisualConfig(Section):
     """What the language model may say to the visuals."""
 
@@ -256,14 +263,21 @@ class VisualConfig(Section):
         "quick_first",
         description="What the model writes first: the fields that take a few tokens (enums, numbers), then the reply, then texts; the reply; or all visuals.",
     )
-    fields: dict[FieldName, VisualField] = Field(DEFAULT_VISUAL_SCHEMA, alias="schema", description="The fields; each is sent as /visual/<name>.")
     preset: str = Field("", description='Style of ambient mode at start: one of visual.presets, or a built-in one; "" is the plain schema.')
     presets: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")], PresetConfig] = Field({}, description="Styles by name, switched while it runs.")
+    fields: dict[FieldName, VisualField] = Field(DEFAULT_VISUAL_SCHEMA, alias="schema", description="The fields; each is sent as /visual/<name>.")
 
     @model_validator(mode="after")
     def _json_is_taken(self) -> "VisualConfig":
         if "json" in self.fields:
             raise ValueError("a visual field cannot be named json: /visual/json carries the whole object")
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_preset(self) -> "VisualConfig":
+        known = (*self.presets, *(name for name in BUILT_IN_PRESETS if name not in self.presets))
+        if self.preset and self.preset not in known:
+            raise ValueError(f'visual.preset must be a style that there is ({", ".join(known)}), or empty')
         return self
 
 

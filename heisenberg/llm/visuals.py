@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 from heisenberg.core.config import VisualField
+from heisenberg.llm import clip_tokens
 from heisenberg.llm.personalities import Example, Speech
 
 MOST_LEVELS = 101
@@ -244,4 +245,5 @@ def _text(text: str, field: VisualField) -> str | None:
     text = " ".join(_CONTROL.sub(" ", text).split())
     if len(text) >= field.max_length and " " in text[: field.max_length]:  # its last word may be half of one
         text = text[: field.max_length].rsplit(" ", 1)[0].rstrip(" ,;:-")
-    return text[: field.max_length] or None
+    text = text[: field.max_length]
+    return (clip_tokens.cut(text, field.clip_tokens) if field.clip_tokens else text) or None
