@@ -31,7 +31,7 @@ class Hall(Scene):
         super().__init__(ambient=ambient, **how)
         self.segments, self.at_s = 0, 0.0
 
-    def overhear(self, *texts: str | Exception | asyncio.Event) -> None:
+    def hear(self, *texts: str | Exception | asyncio.Event) -> None:
         """A segment of two seconds, and a pause of one; it is understood as what comes last of *texts*."""
         self.overhearing.enqueue(*texts)
         self.segments += 1
@@ -56,7 +56,7 @@ class Hall(Scene):
 async def test_what_is_said_becomes_visuals() -> None:
     hall = Hall()
     async with hall.running():
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_completed")
 
     assert [
@@ -76,7 +76,7 @@ async def test_an_unchanged_field_is_not_sent_again() -> None:
     hall = Hall()
     async with hall.running():
         for text in ("The sea is calm.", "A boat comes."):
-            hall.overhear(text)
+            hall.hear(text)
             await asyncio.sleep(1)
 
     assert ["prompt", "mood", "prompt"] == [event.field for event in hall.events(VisualUpdated)]
@@ -89,7 +89,7 @@ async def test_a_slow_model_makes_analyses_rarer_and_each_sees_the_newest() -> N
     hall = Hall(takes_s=30.0)
     async with hall.running():
         for number in range(200):
-            hall.overhear(f"Sentence {number} is here.")
+            hall.hear(f"Sentence {number} is here.")
             await asyncio.sleep(3)
         started = hall.events(AnalysisStarted)
 
@@ -104,12 +104,12 @@ async def test_a_slow_model_makes_analyses_rarer_and_each_sees_the_newest() -> N
 async def test_a_failed_analysis_leaves_the_visuals_as_they_are() -> None:
     hall = Hall()
     async with hall.running():
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_completed")
         hall.analyst.enqueue(BrainError("it said nonsense", code="llm-bad-answer"))
-        hall.overhear("A boat comes.")
+        hall.hear("A boat comes.")
         await hall.until("analysis_failed")
-        hall.overhear("It is red.")
+        hall.hear("It is red.")
         await hall.until("analysis_completed", times=2)
 
     assert [(2, "llm-bad-answer")] == [(event.analysis, event.code) for event in hall.events(AnalysisFailed)]
@@ -122,9 +122,9 @@ async def test_a_model_that_hangs_is_given_up() -> None:
     hall = Hall(timeout_s=60.0)
     async with hall.running():
         hall.analyst.enqueue(asyncio.Event())
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_failed")
-        hall.overhear("A boat comes.")
+        hall.hear("A boat comes.")
         await hall.until("analysis_completed")
 
     assert ["llm-timeout"] == [event.code for event in hall.events(AnalysisFailed)]
@@ -134,7 +134,7 @@ async def test_a_model_that_hangs_is_given_up() -> None:
 async def test_a_spoken_command_goes_first_and_ambient_mode_goes_on_afterwards() -> None:
     hall = Hall(takes_s=30.0)
     async with hall.running():
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_started")
         hall.brain.enqueue(*reply(NOON))
         hall.say(TIME)
@@ -154,7 +154,7 @@ async def test_what_was_said_before_a_command_is_understood_after_it() -> None:
         hall.brain.enqueue(waits, *reply(NOON))
         hall.say(TIME)
         await hall.until("state_changed:thinking")
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await asyncio.sleep(5)
         assert [] == hall.events(SentenceHeard)
         waits.set()
@@ -170,7 +170,7 @@ async def test_visuals_follow_again_after_a_turn_that_was_dropped() -> None:
         hall.wake()
         hall.command(seconds=0)
         await hall.until("turn_dropped")
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_completed")
 
     assert ["The sea is calm."] == hall.prompts
@@ -181,17 +181,17 @@ async def test_a_recogniser_that_is_too_slow_loses_the_oldest_and_says_so() -> N
     hall = Hall(drops=Drops())
     async with hall.running():
         waits = asyncio.Event()
-        hall.overhear(waits, "Sentence 0 is here.")
+        hall.hear(waits, "Sentence 0 is here.")
         await asyncio.sleep(0.1)
         for number in range(1, 11):
-            hall.overhear(f"Text {number} of the fake.")
+            hall.hear(f"Text {number} of the fake.")
         await asyncio.sleep(1)
         assert hall.session.ambience is not None
         assert MOST_WAITING == hall.session.ambience.waiting
         waits.set()
         await hall.until("analysis_completed")
 
-    (dropped, *_) = [event for event in hall.sink.events if event.type == "items_dropped"]
+    (dropped, *_) = hall.of("items_dropped")
     assert ("ambient", 1) == (dropped.where, dropped.count)
     assert 1 + MOST_WAITING == len(hall.events(SentenceHeard))
     starts = [event.start for event in hall.events(SentenceHeard)]
@@ -203,7 +203,7 @@ async def test_another_style_is_seen_at_once() -> None:
     style = PresetConfig(system_prompt="Paint in oil.")
     hall = Hall(takes_s=0.3)
     async with hall.running():
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_completed")
         hall.session.set_preset("oil", style)
         await hall.until("analysis_completed", times=2)
@@ -218,7 +218,7 @@ async def test_another_style_is_seen_at_once() -> None:
 async def test_another_style_in_the_middle_of_an_analysis() -> None:
     hall = Hall(takes_s=10.0)
     async with hall.running():
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_started")
         hall.session.set_preset("oil", PresetConfig(system_prompt="Paint in oil."))
         await hall.until("analysis_completed")
@@ -231,15 +231,15 @@ async def test_another_style_in_the_middle_of_an_analysis() -> None:
 async def test_the_mode_is_switched_while_it_runs() -> None:
     hall = Hall(is_on=False)
     async with hall.running():
-        hall.overhear("Nobody hears this.")
+        hall.hear("Nobody hears this.")
         hall.overhearing._script.clear()
         hall.session.set_mode("ambient")
         await hall.until("mode_changed")
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_completed")
         hall.session.set_mode("assistant")
         await hall.until("mode_changed", times=2)
-        hall.overhear("Nor this.")
+        hall.hear("Nor this.")
         await hall.still_works()
 
     assert ["ambient", "assistant"] == [event.mode for event in hall.of("mode_changed")]
@@ -251,9 +251,9 @@ async def test_the_mode_is_switched_while_it_runs() -> None:
 async def test_leaving_ambient_mode_in_the_middle_of_everything() -> None:
     hall = Hall(takes_s=30.0)
     async with hall.running():
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_started")
-        hall.overhear(asyncio.Event(), "never understood")
+        hall.hear(asyncio.Event(), "never understood")
         await asyncio.sleep(0.1)
         hall.session.set_mode("assistant")
         await hall.until("analysis_failed")
@@ -266,7 +266,7 @@ async def test_leaving_ambient_mode_in_the_middle_of_everything() -> None:
 async def test_a_microphone_that_is_opened_anew_counts_from_the_beginning_and_the_sentences_do_not() -> None:
     hall = Hall()
     async with hall.running():
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_completed")
         hall.segments += 1
         hall.listener.report(heard.SegmentHeard(hall.segments, SOUND[:4096], hall.at_s))  # and it stands still
@@ -274,7 +274,7 @@ async def test_a_microphone_that_is_opened_anew_counts_from_the_beginning_and_th
         hall.session.audio_stalled(AudioError("The audio thread stands still."))
         await hall.until("input_restored")
         hall.segments, hall.at_s = 0, 0.0
-        hall.overhear("A boat comes.")
+        hall.hear("A boat comes.")
         await hall.until("analysis_completed", times=2)
 
     assert ["overhear"] == [order for order in hall.listener.orders if "overhear" in order]
@@ -288,7 +288,7 @@ async def test_a_recogniser_that_dreams_does_not_flood() -> None:
     hall = Hall()
     async with hall.running():
         for _ in range(50):
-            hall.overhear("Thank you.")
+            hall.hear("Thank you.")
             await asyncio.sleep(3)
 
     assert 2 == len(hall.events(SentenceHeard))
@@ -298,7 +298,7 @@ async def test_a_recogniser_that_dreams_does_not_flood() -> None:
 async def test_the_input_ends_and_the_last_words_are_still_seen() -> None:
     hall = Hall()
     async with hall.running():
-        hall.overhear("The sea is")
+        hall.hear("The sea is")
         await asyncio.sleep(0.01)
 
     assert ["end_of_input"] == [event.reason for event in hall.events(SentenceHeard)]
@@ -309,7 +309,7 @@ async def test_the_input_ends_and_the_last_words_are_still_seen() -> None:
 async def test_being_asked_to_end_does_not_wait_for_the_model() -> None:
     hall = Hall(takes_s=1_000.0)
     async with hall.running():
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_started")
         hall.session.end()
         await asyncio.sleep(1)
@@ -322,10 +322,10 @@ async def test_a_field_that_left_before_the_failure_stands() -> None:
     hall = Hall()
     async with hall.running():
         hall.analyst.enqueue(VisualField("prompt", "sea"), BrainError("the stream ended"))
-        hall.overhear("The sea is calm.")
+        hall.hear("The sea is calm.")
         await hall.until("analysis_failed")
         hall.analyst.enqueue(VisualField("prompt", "sea"), Answer("", {"prompt": "sea", "mood": "dark"}, 3))
-        hall.overhear("A boat comes.")
+        hall.hear("A boat comes.")
         await hall.until("analysis_completed")
 
     assert [("prompt", "sea"), ("mood", "dark")] == [(e.field, e.value) for e in hall.events(VisualUpdated)]

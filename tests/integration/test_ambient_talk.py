@@ -7,7 +7,7 @@ import pytest
 
 from heisenberg.core.config import BrainConfig
 from heisenberg.core.errors import TranscriptionError
-from heisenberg.core.events import AnalysisStarted, SentenceHeard
+from heisenberg.core.events import AnalysisStarted, ItemsDropped, SentenceHeard
 from heisenberg.orchestrator.ambient.ambience import AmbientStages
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.history import History
@@ -147,7 +147,7 @@ async def test_a_segment_that_cannot_be_understood_is_lost_and_said_so() -> None
     await asyncio.wait_for(hall.session.run(), 60)
 
     assert ["A boat comes."] == [text for text, _ in hall.sentences]
-    (dropped,) = [event for event in hall.sink.events if event.type == "items_dropped"]
+    (dropped,) = hall.of(ItemsDropped)
     assert ("ambient", 1) == (dropped.where, dropped.count)
 
 
