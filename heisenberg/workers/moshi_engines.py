@@ -64,8 +64,11 @@ class Engines:
             except Exception as exc:
                 if not self._candidates:
                     raise
-                self._tell(f"{device} cannot run the recogniser ({exc}); {self._candidates[0][0]} does.")
+                best = "The best device here" if device == "auto" else device
+                self._tell(f"{best} cannot run the recogniser ({exc}); {self._candidates[0][0]} does.")
             else:
+                if stepper.device == "cpu":  # what fails here fails again
+                    self._candidates.clear()
                 self._say_how_fast(stepper)
                 return stepper
 
