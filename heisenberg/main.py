@@ -100,6 +100,8 @@ class RunOptions:
     """In place of what *output* names; closed in the end."""
     played: PlayedSound | None = None
     """What *sound_output* tells of, for echo cancellation."""
+    on_session: Callable[[Session], None] = lambda session: None
+    """Told of the session before it serves."""
     on_served: Callable[[list[str]], None] | None = None
     """Serve models to other programs meanwhile, and give it lines to print."""
 
@@ -159,6 +161,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
         runner.pool.watch(session.worker_changed)
         stack.callback(runner.pool.unwatch, session.worker_changed)
         _watch(config, runner, session, service, stack)
+        options.on_session(session)
         service.ready()
         stack.callback(service.stopping)
         await _serve(session, options, stack)

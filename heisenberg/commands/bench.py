@@ -11,22 +11,25 @@ if TYPE_CHECKING:
     from heisenberg.bench.latency import Figures
     from heisenberg.core.config import Config
 
-WHAT = ("latency", "wakeword", "idle", "proxy", "all", "soak")
+WHAT = ("latency", "wakeword", "idle", "proxy", "all", "soak", "ambient")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the command."""
     parser = subparsers.add_parser(
         "bench",
-        help="measure latency, the wake word, idle cost and the model server on this machine",
-        description="Measure this machine. soak runs hours of room life with faults, and is not part of all.",
+        help="measure latency, the wake word, idle cost, the model server and ambient mode on this machine",
+        description="Measure this machine. soak runs hours of room life with faults. It and ambient are not part of all.",
     )
     parser.add_argument("what", nargs="?", choices=WHAT, default="all", help="default: all")
     parser.add_argument("--turns", type=_turns, default=10, help="latency: questions for each setting (default: 10)")
     parser.add_argument(
-        "--write", type=Path, metavar="DIR", help="latency, proxy: put the tables into DIR/benchmarks.md"
+        "--write", type=Path, metavar="DIR", help="latency, proxy, ambient: put the tables into DIR/benchmarks.md"
     )
-    parser.add_argument("--seconds", type=_seconds, default=20.0, help="idle: seconds of listening (default: 20)")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=20.0, help="idle: seconds of listening; ambient: of talk (default: 20)"
+    )
+    parser.add_argument("--fast", action="store_true", help="ambient: as fast as it is understood, not in real time")
     parser.add_argument(
         "--litellm", type=Path, metavar="PROGRAM", help="proxy: LiteLLM's proxy, to be measured beside ours"
     )
@@ -59,6 +62,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         results["latency"] = asdict(_latency(args, config))
     if args.what == "soak":
         results["soak"], is_clean = _soak(args, config)
+    if args.what == "ambient":
+        results["ambient"], is_clean = _ambient(args, config)
     if args.json:
         print(json.dumps(results, indent=2))
     return 0 if is_clean else 1
@@ -117,6 +122,23 @@ def _soak(args: argparse.Namespace, config: "Config") -> tuple[object, bool]:
     happened = asyncio.run(soak.soak(config, minutes=args.minutes, seed=args.seed, say=_progress))
     _say(args, soak_report.report(happened))
     return asdict(happened), happened.is_clean
+
+
+def _ambient(args: argparse.Namespace, config: "Config") -> tuple[object, bool]:
+    from dataclasses import asdict
+
+    from heisenberg.bench import ambient, ambient_report, page, table
+
+    talked = asyncio.run(ambient.measure(config, args.seconds, is_fast=args.fast, say=_progress))
+    figures = ambient_report.judge(talked, config)
+    _say(args, ambient_report.report(figures))
+    if args.write is not None:
+        how = " --fast" if args.fast else ""
+        command = f"heisenberg bench ambient --seconds {args.seconds:g}{how} --write {args.write}"
+        machine = f"{table.machine()}; {config.stt.model}, {config.llm.model}"
+        page.write(args.write, "ambient", ambient_report.section(figures, command, machine))
+        _progress(f"wrote {args.write / page.PAGE}")
+    return asdict(figures), figures.is_clean
 
 
 def _turns(text: str) -> int:
