@@ -4,10 +4,13 @@ Reads ``config.json`` only; the engines (``moshi_torch.py``, ``moshi_mlx_engine.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # they would fill the log
 
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
