@@ -19,7 +19,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "bench",
         help="measure latency, the wake word, idle cost, the model server and ambient mode on this machine",
-        description="Measure this machine. soak runs hours of room life with faults. It and ambient are not part of all.",
+        description="Measure this machine. soak (hours of room life with faults) and ambient are not part of all.",
     )
     parser.add_argument("what", nargs="?", choices=WHAT, default="all", help="default: all")
     parser.add_argument("--turns", type=_turns, default=10, help="latency: questions for each setting (default: 10)")

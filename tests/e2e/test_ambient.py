@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import speech
-from tests.e2e.program import Finished, osc_receiver, run_file, running
+from tests.e2e.program import Finished, heisenberg, osc_receiver, run_file, running
 from tests.e2e.test_faults import child_running, events_in, wait_for
 from tests.osc_decoder import decode_message
 from tests.word_errors import word_error_rate
@@ -130,3 +130,13 @@ def test_models_that_are_killed_come_back_and_the_visuals_stand(tmp_path: Path) 
     beats = [value for address, _, (value, *_) in map(decode_message, osc.datagrams) if address.endswith("heartbeat")]
     assert list(range(1, len(beats) + 1)) == beats
     assert len(beats) >= 15
+
+
+def test_it_can_be_measured(tmp_path: Path) -> None:
+    done = heisenberg("bench", "ambient", "--seconds", "15", "--fast", "--json", cwd=tmp_path)
+    figures = json.loads(done.stdout)["ambient"]
+
+    assert 0 == done.status, done.stderr
+    assert figures["osc_matches"]
+    assert figures["sentences_heard"] >= 3
+    assert figures["completed"] >= 1
