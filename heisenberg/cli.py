@@ -88,6 +88,8 @@ def _run(args: argparse.Namespace) -> int:
     if getattr(args, "log_level", None):
         overrides["log.level"] = args.log_level
     loaded = load(getattr(args, "config", None), overrides)
+    args.loaded = loaded
+    args.reload = lambda: load(getattr(args, "config", None), overrides)
     on_terminal = None if loaded.origin("log.level") != "default" else "warning"
     logs.configure(loaded.config.log.level, loaded.config.log.file, on_terminal=on_terminal)
     return int(args.run(args, loaded.config))

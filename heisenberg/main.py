@@ -5,6 +5,7 @@ import contextlib
 import functools
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -22,13 +23,26 @@ from heisenberg.audio.recorded import ChunkFile, RecordedOutput
 from heisenberg.audio.ring import SampleRing
 from heisenberg.audio.wavfile import NoOutput, WavOutput, WavSource
 from heisenberg.core.audio import PIPELINE_RATE_HZ, AudioChunk, Meters
-from heisenberg.core.config import Config, PresetConfig
+from heisenberg.core.config import Config
+from heisenberg.core.config_watch import ConfigFile, ConfigWatch
 from heisenberg.core.drops import Drops
-from heisenberg.core.errors import AudioError, ConfigError
+from heisenberg.core.errors import AudioError
 from heisenberg.core.events import LlmComplete, VisualUpdated
 from heisenberg.core.service_manager import ServiceManager
-from heisenberg.core.stages import Answer, AudioOutput, AudioSource, PlayedTap, Sink, VadEngine, WakewordEngine
+from heisenberg.core.stages import (
+    Analyst,
+    Answer,
+    AudioOutput,
+    AudioSource,
+    Brain,
+    PlayedTap,
+    Sink,
+    VadEngine,
+    WakewordEngine,
+)
+from heisenberg.llm import presets
 from heisenberg.llm.sentences import sentences_of
+from heisenberg.llm.switchable import SwitchableAnalyst, SwitchableBrain
 from heisenberg.models import Runner
 from heisenberg.orchestrator.ambient.ambience import AmbientStages
 from heisenberg.orchestrator.ambient.no_wake_word import NoWakeWord
@@ -42,12 +56,14 @@ from heisenberg.orchestrator.mute import MutableSource, Mute
 from heisenberg.orchestrator.patience import Patience, Pauses
 from heisenberg.orchestrator.reports import Report
 from heisenberg.orchestrator.session import Session
+from heisenberg.orchestrator.steering import Others, Steering
 from heisenberg.orchestrator.watchdog import LoopPulse, Watchdog, Watched, end_process
 from heisenberg.orchestrator.work import Stages
 from heisenberg.sinks.console import ConsoleSink
 from heisenberg.sinks.earcons import EarconSink
 from heisenberg.sinks.jsonl import JsonLinesSink
 from heisenberg.sinks.osc import OscSink
+from heisenberg.sinks.osc_input import OscInput, bound_to
 from heisenberg.sinks.recorder import TurnRecorder
 from heisenberg.sinks.speech import Performance
 from heisenberg.sinks.timeline import TimelineSink
@@ -100,6 +116,8 @@ class RunOptions:
     """In place of what *output* names; closed in the end."""
     played: PlayedSound | None = None
     """What *sound_output* tells of, for echo cancellation."""
+    config_file: ConfigFile | None = None
+    """Watched, and applied where that is safe."""
     on_session: Callable[[Session], None] = lambda session: None
     """Told of the session before it serves."""
     on_served: Callable[[list[str]], None] | None = None
@@ -126,6 +144,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
     async with AsyncExitStack() as stack:
         # Whatever can be wrong with files and devices is found before seconds are spent on models.
         drops, service, mute = Drops(), ServiceManager(), Mute()
+        commands = None if not config.osc.listen else stack.enter_context(bound_to(config.osc.listen))
         played = _played(config, options)
         new_ears = functools.partial(_ears, config, options, meters, drops, played, mute)
         ears = None
@@ -141,7 +160,10 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
             output = RecordedOutput(output, functools.partial(_keep_spoken, recorder))
         stack.push_async_callback(output.close)
         service.status("loading the models")
-        stages, ambient = await _warm_stages(config, runner, output, options, stack)
+        brain, analyst = SwitchableBrain(runner.brain()), SwitchableAnalyst(runner.analyst())
+        stack.push_async_callback(brain.close)
+        stack.push_async_callback(analyst.close)
+        stages, ambient = await _warm_stages(config, runner, brain, analyst, output, options)
         session = Session(
             stages,
             [*options.sinks, *([] if recorder is None else [recorder])],
@@ -154,7 +176,14 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
             ambient=ambient,
             once=options.once,
         )
-        await _open_sinks(config, options, meters, session, stack, drops)
+
+        def rephrase(changed: Config) -> None:
+            brain.replace(runner.brain(changed))
+            analyst.replace(runner.analyst(config=changed))
+
+        await _open_sinks(config, options, session, stack, drops)
+        steering = await _open_osc(config, options, meters, session, rephrase, commands, stack, drops)
+        _watch_config(options, steering, stack)
         _open_earcons(config, output, session, stack)
         if ears is not None:
             session.hear_from(functools.partial(_new_listener, config, new_ears, [ears]))
@@ -228,11 +257,8 @@ def _watch(config: Config, runner: Runner, session: Session, service: ServiceMan
 
 
 async def _warm_stages(
-    config: Config, runner: Runner, output: AudioOutput, options: RunOptions, stack: AsyncExitStack
+    config: Config, runner: Runner, brain: Brain, analyst: Analyst, output: AudioOutput, options: RunOptions
 ) -> tuple[Stages, AmbientStages]:
-    brain, analyst = runner.brain(), runner.analyst()
-    stack.push_async_callback(brain.close)
-    stack.push_async_callback(analyst.close)
     recogniser, voice = runner.recogniser(), runner.voice()
     is_ambient = options.mode == "ambient"
     warmed = [recogniser.warm_up()]
@@ -253,19 +279,8 @@ async def _warm_stages(
         sentences_of,
     )
     name, timeout_s = config.visual.preset, config.llm.timeout_seconds
-    return stages, AmbientStages(
-        recogniser, analyst, config.brain, timeout_s, name, preset_named(config, name), is_ambient
-    )
-
-
-def preset_named(config: Config, name: str) -> PresetConfig:
-    """The style of that name; the empty one is the plain schema. Raises ConfigError."""
-    if not name:
-        return PresetConfig()
-    if name not in config.visual.presets:
-        known = ", ".join(f'"{each}"' for each in ("", *config.visual.presets))
-        raise ConfigError(f'visual.preset is "{name}"; expected one of {known}, the names of visual.presets.')
-    return config.visual.presets[name]
+    style = presets.resolve(name, config.visual.presets)
+    return stages, AmbientStages(recogniser, analyst, config.brain, timeout_s, name, style, is_ambient)
 
 
 def _has_wake_word(config: Config, options: RunOptions) -> bool:
@@ -302,7 +317,7 @@ def _new_listener(
 
 
 async def _open_sinks(
-    config: Config, options: RunOptions, meters: Meters, session: Session, stack: AsyncExitStack, drops: Drops
+    config: Config, options: RunOptions, session: Session, stack: AsyncExitStack, drops: Drops
 ) -> None:
     def opened(sink: Sink) -> None:
         stack.push_async_callback(sink.close)
@@ -314,10 +329,52 @@ async def _open_sinks(
         opened(TimelineSink(options.timeline))
     if not options.is_quiet:
         opened(ConsoleSink(sys.stderr, shows_osc=options.shows_osc, waiting_for=_what_wakes(config, options)))
-    if config.osc.targets:
-        osc = OscSink(config.osc, meters, session.osc_sent, __version__, drops=drops)
-        opened(osc)
-        await osc.start()
+
+
+async def _open_osc(
+    config: Config,
+    options: RunOptions,
+    meters: Meters,
+    session: Session,
+    rephrase: Callable[[Config], None],
+    commands: socket.socket | None,
+    stack: AsyncExitStack,
+    drops: Drops,
+) -> Steering:
+    """OSC out, and commands in: over OSC, and from whoever else is given the controls."""
+    osc = OscSink(
+        config.osc,
+        meters,
+        session.osc_sent,
+        __version__,
+        drops=drops,
+        addresses_of=lambda name: steering.style(name).addresses,
+    )
+    stack.push_async_callback(osc.close)
+    others = Others(presets.resolve, rephrase, osc.retarget)
+    steering = Steering(session, config, others, can_wake=_has_wake_word(config, options))
+    session.add_sink(osc)
+    await osc.start()
+    if commands is not None:
+        osc_input = OscInput(commands, steering, drops, answers=osc, on_ignored=session.tell_losses)
+        stack.push_async_callback(osc_input.close)
+        await osc_input.start()
+    return steering
+
+
+def _watch_config(options: RunOptions, steering: Steering, stack: AsyncExitStack) -> None:
+    """Apply changes of the configuration file; at once after a SIGHUP, where nobody sits at a terminal."""
+    if options.config_file is None:
+        return
+    loop = asyncio.get_running_loop()
+    watch = ConfigWatch(options.config_file, steering.apply, loop)
+    watch.start()
+    stack.callback(watch.stop)
+    has_terminal = sys.stdin is not None and sys.stdin.isatty()  # one that is closed sends SIGHUP to end the program
+    if hasattr(signal, "SIGHUP") and not has_terminal:
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(signal.SIGHUP, watch.look_now)
+            stack.callback(loop.remove_signal_handler, signal.SIGHUP)
 
 
 def _what_wakes(config: Config, options: RunOptions) -> str:

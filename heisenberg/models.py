@@ -191,23 +191,24 @@ class Runner:
             tts = tts.model_copy(update={"engine": "piper"})
         return self._voice(tts, {"noise_scale": 0.0, "noise_w_scale": 0.0})
 
-    def brain(self) -> SchemaBrain:
-        """The language model, as configured. Raises ModelNotFound."""
-        llm, lease = self._language_model(Priority.VOICE)
-        return SchemaBrain(llm, self._config.visual, lease)
+    def brain(self, config: Config | None = None) -> SchemaBrain:
+        """The language model, as configured (or with the prompts of *config*). Raises ModelNotFound."""
+        config = config or self._config
+        llm, lease = self._language_model(config.llm, Priority.VOICE)
+        return SchemaBrain(llm, config.visual, lease)
 
-    def analyst(self, priority: Priority = Priority.BACKGROUND) -> SchemaAnalyst:
+    def analyst(self, priority: Priority = Priority.BACKGROUND, config: Config | None = None) -> SchemaAnalyst:
         """The same language model, for visuals alone; behind everybody else. Raises ModelNotFound."""
-        llm, lease = self._language_model(priority)
-        return SchemaAnalyst(llm, self._config.visual, lease)
+        config = config or self._config
+        llm, lease = self._language_model(config.llm, priority)
+        return SchemaAnalyst(llm, config.visual, lease)
 
     def turn_detector(self) -> SmartTurn:
         """Hears whether a sentence is over. Raises ModelNotFound, or VadError if the model is damaged."""
         return SmartTurn(self.store.find("smart-turn", "turn").file(".onnx"))
 
-    def _language_model(self, priority: Priority) -> tuple[LlmConfig, LeaseService]:
+    def _language_model(self, llm: LlmConfig, priority: Priority) -> tuple[LlmConfig, LeaseService]:
         """How to ask the configured language model, and where."""
-        llm = self._config.llm
         if llm.backend == "ollama":
             return llm, RemoteService(server_url(llm.url), llm.api_key).lease
         if not llm.is_local:

@@ -47,6 +47,7 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
     """Run until the input ends; 1 if a turn failed or, with ``--once``, none took place."""
     from heisenberg.commands.pull_offer import with_offer
     from heisenberg.commands.serve import announce
+    from heisenberg.core.config_watch import ConfigFile
     from heisenberg.main import RunOptions, run_assistant
 
     options = RunOptions(
@@ -59,6 +60,7 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         events=args.events,
         timeline=args.timeline,
         is_quiet=args.quiet,
+        config_file=ConfigFile(args.loaded.path, lambda: args.reload().config) if args.loaded.path else None,
         on_served=announce if args.serve else None,
     )
     tally = with_offer(config, lambda: asyncio.run(run_assistant(config, options)))

@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from heisenberg.core import logs
-from heisenberg.core.config import PresetConfig
+from heisenberg.core.config import BrainConfig, PresetConfig
 from heisenberg.core.drops import Drops
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.events import (
@@ -157,6 +157,11 @@ class Session:
     def set_preset(self, name: str, preset: PresetConfig) -> None:
         """Let ambient mode go on in another style, from the next analysis on, which begins at once."""
         self._inbox.put(heard.PresetAsked(name, preset))
+
+    def tune_ambience(self, brain: BrainConfig) -> None:
+        """Let ambient mode go on with other times."""
+        if self.ambience is not None:
+            self.ambience.tune(brain)
 
     def end_input(self) -> None:
         """No more questions come; the session ends after the current turn."""

@@ -92,6 +92,7 @@ class OscSink:
         self._clock = clock
         self._sleep = sleep
         self._tasks: list[asyncio.Task[None]] = []
+        self._ended: list[asyncio.Task[None]] = []
         self._cut_addresses: set[str] = set()
         self._meter_datagrams = [FloatDatagram(address) for address in METER_ADDRESSES]
         self._standing = Standing()
@@ -106,15 +107,7 @@ class OscSink:
 
     async def start(self) -> None:
         """Greet the targets; from now on send levels and heartbeats. Waits for nobody."""
-        if not self._targets.all or self._tasks:
-            return
-        for target in self._targets.all:
-            if target.endpoint is not None:
-                self._greet(target)
-        self._run("OSC names", self._targets.keep_looking_up(self._greet))
-        self._run("OSC heartbeat", self._every(self._config.heartbeat_seconds, self.beat))
-        if self._config.level_rate_hz:
-            self._run("OSC levels", self._every(1 / self._config.level_rate_hz, self.send_levels))
+        self._begin()
 
     async def looked_up(self) -> None:
         """Wait until every target's name was looked up once, 5 s at most: for programs that send once and end."""
@@ -123,19 +116,15 @@ class OscSink:
 
     async def close(self) -> None:
         """Stop sending. May be called twice."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if tasks and self._targets.dropped:
-            log.info("%d OSC datagrams could not be sent", self._targets.dropped)
-        self._targets.close()
+        self._end()
+        ended, self._ended = self._ended, []
+        await asyncio.gather(*ended, return_exceptions=True)
 
-    async def retarget(self, names: Sequence[str]) -> None:
+    def retarget(self, names: Sequence[str]) -> None:
         """From now on, send to *names* (``host:port`` each) instead; they are greeted."""
-        await self.close()
+        self._end()
         self._targets = Targets(names)
-        await self.start()
+        self._begin()
 
     def handle(self, event: Event) -> None:
         """Send what *event* means; nothing for most events, and for those of a turn that is over."""
@@ -166,6 +155,26 @@ class OscSink:
         self._send("/heisenberg/pong", count)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self) -> None:
+        if not self._targets.all or self._tasks:
+            return
+        for target in self._targets.all:
+            if target.endpoint is not None:
+                self._greet(target)
+        self._run("OSC names", self._targets.keep_looking_up(self._greet))
+        self._run("OSC heartbeat", self._every(self._config.heartbeat_seconds, self.beat))
+        if self._config.level_rate_hz:
+            self._run("OSC levels", self._every(1 / self._config.level_rate_hz, self.send_levels))
+
+    def _end(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        self._ended = [task for task in (*self._ended, *tasks) if not task.done()]
+        if tasks and self._targets.dropped:
+            log.info("%d OSC datagrams could not be sent", self._targets.dropped)
+        self._targets.close()
 
     def _send_event(self, event: Event) -> None:
         standing = self._standing

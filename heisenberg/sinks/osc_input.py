@@ -11,6 +11,7 @@ import errno
 import ipaddress
 import logging
 import math
+import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -58,7 +59,7 @@ class OscInput:
     """The commands that arrive at one address. Use ``start`` and ``close``.
 
     Args:
-        listen: ``host:port``, a numeric address of this machine or ``localhost``.
+        sock: of :func:`bound_to`; closed with this.
         controls: obeys.
         drops: told, under ``osc_in``, of what is ignored.
         answers: answers ``state`` and ``ping``; None if there are no OSC targets.
@@ -68,7 +69,7 @@ class OscInput:
 
     def __init__(
         self,
-        listen: str,
+        sock: socket.socket,
         controls: Controls,
         drops: Drops,
         *,
@@ -76,7 +77,7 @@ class OscInput:
         on_ignored: Callable[[], None] = lambda: None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._listen = listen
+        self._sock = sock
         self._controls = controls
         self._answers = answers
         self._clock = clock or asyncio.get_running_loop().time
@@ -86,33 +87,23 @@ class OscInput:
         self._transport: asyncio.DatagramTransport | None = None
         self._pings = 0
 
-    @property
-    def port(self) -> int:
-        """Where it listens, once it does."""
-        assert self._transport is not None
-        return int(self._transport.get_extra_info("sockname")[1])
-
     async def start(self) -> None:
-        """Listen. Raises SinkError: ``osc-port-busy``, or ``osc-target-invalid`` for an address that is not ours."""
-        family, address = _endpoint(self._listen)
-        try:
-            sock = bound(family, address)
-        except OSError as exc:
-            raise _not_bound(self._listen, exc) from exc
+        """Listen."""
+        address = self._sock.getsockname()
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self.take), sock=sock)
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self.take), sock=self._sock)
         if not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
-            message = (
-                "osc.listen is %s: anybody in the network may command the assistant. See docs/osc-touchdesigner.md."
-            )
-            log.warning(message, self._listen)
-        log.info("OSC commands are taken on %s", self._listen)
+            risk = "anybody in the network may command the assistant. See docs/osc-touchdesigner.md."
+            log.warning("osc.listen is %s: %s", host_port(address), risk)
+        log.info("OSC commands are taken on %s", host_port(address))
 
     async def close(self) -> None:
         """Listen no more. May be called twice."""
         self._complaints.close()
         if self._transport is not None:
             self._transport.close()
+        else:
+            self._sock.close()
 
     def take(self, datagram: bytes, sender: tuple[Any, ...]) -> None:
         """Obey *datagram* of *sender*, or ignore it. Never raises."""
@@ -260,6 +251,18 @@ class _Datagrams(asyncio.DatagramProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             log.error("OSC commands are not taken any more: %s. Restart to take them again.", exc)
+
+
+def bound_to(listen: str) -> socket.socket:
+    """A socket for the commands that arrive at *listen*: ``host:port``, numeric or ``localhost``.
+
+    Raises: SinkError: ``osc-port-busy``, or ``osc-target-invalid`` for an address that is not ours.
+    """
+    family, address = _endpoint(listen)
+    try:
+        return bound(family, address)
+    except OSError as exc:
+        raise _not_bound(listen, exc) from exc
 
 
 def _endpoint(listen: str) -> Endpoint:

@@ -156,6 +156,12 @@ class Ambience:
             self._analyses.interrupt()
             self._look()
 
+    def tune(self, brain: BrainConfig) -> None:
+        """Other times, from now on; ``brain.commands`` stays as it was."""
+        self._schedule.interval_s = brain.analysis_interval
+        self._window.seconds = brain.window_seconds
+        self._understanding.set_timeout(brain.sentence_timeout)
+
     def end_input(self) -> None:
         """Nothing more will be heard."""
         if self.is_on and not self._has_ended:

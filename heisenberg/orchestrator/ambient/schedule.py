@@ -14,7 +14,7 @@ class Schedule:
     """
 
     def __init__(self, interval_s: float) -> None:
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._now_s = 0.0
         self._not_before_s = 0.0
         self._is_wanted = False
@@ -50,7 +50,7 @@ class Schedule:
     def started(self) -> None:
         """An analysis is under way."""
         self._is_busy, self._is_wanted = True, False
-        self._not_before_s = self._now_s + self._interval_s
+        self._not_before_s = self._now_s + self.interval_s
 
     def finished(self) -> None:
         """It is done."""

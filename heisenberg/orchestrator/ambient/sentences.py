@@ -39,7 +39,7 @@ class Sentences:
     """
 
     def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._words: list[TimedWord] = []
         self._end = End.NO
 
@@ -72,7 +72,7 @@ class Sentences:
         """It is *at_s* seconds of audio; what was not finished for too long is given out."""
         if not self._words:
             return []
-        silent_at, late_at = self._words[-1].end + LONG_SILENCE_S, self._words[0].start + self._timeout_s
+        silent_at, late_at = self._words[-1].end + LONG_SILENCE_S, self._words[0].start + self.timeout_s
         if at_s >= min(silent_at, late_at):
             return self.flush("silence" if silent_at <= late_at else "timeout")
         return []

@@ -114,6 +114,10 @@ class Understanding:
         """The input is over: what is unfinished is all there is of it."""
         self._put(_End())
 
+    def set_timeout(self, timeout_s: float) -> None:
+        """See ``Sentences``; from now on."""
+        self._sentences.timeout_s = timeout_s
+
     def hold(self) -> None:
         """Begin with no further segment: a spoken command needs the recogniser."""
         self._may_work.clear()

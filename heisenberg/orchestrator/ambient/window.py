@@ -16,13 +16,13 @@ class Window:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._sentences: deque[Sentence] = deque(maxlen=MOST_SENTENCES)
 
     def add(self, sentence: Sentence) -> None:
         """Something more was said; what lies too far back is forgotten."""
         self._sentences.append(sentence)
-        while self._sentences[0].end <= sentence.end - self._seconds:
+        while self._sentences[0].end <= sentence.end - self.seconds:
             self._sentences.popleft()
 
     def forget(self) -> None:

@@ -431,16 +431,16 @@ def test_a_late_receiver_knows_the_mode_and_whether_the_microphone_is_muted(sink
 async def test_other_targets_take_over_while_it_runs(receiver: Receiver) -> None:
     other = Receiver()
     async with OscSink(OscConfig(targets=[receiver.target]), Meters(), None, VERSION) as sink:
-        await sink.retarget([other.target])
+        sink.retarget([other.target])
         receiver.messages()
         sink.handle(visual("prompt", "waves"))
 
         assert ["waves"] == other.values()["/visual/prompt"][-1]
         assert [] == receiver.messages()
 
-        await sink.retarget([])
+        sink.retarget([])
         sink.handle(visual("prompt", "stars"))
-        await sink.retarget([receiver.target])
+        sink.retarget([receiver.target])
         sink.handle(visual("prompt", "clouds"))
 
         assert ["clouds"] == receiver.values()["/visual/prompt"][-1]

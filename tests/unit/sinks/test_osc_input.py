@@ -15,7 +15,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from heisenberg.core.drops import Drops
 from heisenberg.core.errors import ConfigError, SinkError
 from heisenberg.sinks.datagram import encode
-from heisenberg.sinks.osc_input import DATAGRAM_MAX_BYTES, READ_BYTES_PER_S, REPORT_EVERY_S, OscInput
+from heisenberg.sinks.osc_input import DATAGRAM_MAX_BYTES, READ_BYTES_PER_S, REPORT_EVERY_S, OscInput, bound_to
 from tests.osc_decoder import decode_message
 
 IN = "/heisenberg/in/"
@@ -73,10 +73,10 @@ class Told:
 class Scene:
     """An input that obeys :class:`Knobs`, on a clock that the test moves."""
 
-    def __init__(self, listen: str = "") -> None:
+    def __init__(self, listen: str = "", sock: socket.socket | None = None) -> None:
         self.knobs, self.told, self.drops, self.reports, self.now = Knobs(), Told(), Drops(), 0, 0.0
         self.input = OscInput(
-            listen or f"127.0.0.1:{free_port()}",
+            bound_to(listen or f"127.0.0.1:{free_port()}") if sock is None else sock,
             self.knobs,
             self.drops,
             answers=self.told,
@@ -120,7 +120,7 @@ async def listening() -> AsyncIterator[tuple[Scene, socket.socket]]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
-        sock.connect(("127.0.0.1", scene.input.port))
+        sock.connect(scene.input._sock.getsockname())
         yield scene, sock
     await scene.input.close()
     await asyncio.sleep(0)
@@ -179,7 +179,7 @@ async def test_a_ping_is_answered_to_the_targets_and_to_its_sender() -> None:
 
 
 async def test_without_targets_a_ping_is_answered_all_the_same() -> None:
-    osc_input = OscInput(f"127.0.0.1:{free_port()}", Knobs(), Drops())
+    osc_input = OscInput(bound_to(f"127.0.0.1:{free_port()}"), Knobs(), Drops())
     osc_input.take(message("state"), SENDER)
     osc_input.take(message("ping"), SENDER)
     await osc_input.close()
@@ -190,7 +190,7 @@ async def test_a_port_that_is_taken_is_one_clear_line() -> None:
         sock.bind(("127.0.0.1", 0))
         taken = f"127.0.0.1:{sock.getsockname()[1]}"
         with pytest.raises(SinkError, match="cannot be opened") as raised:
-            await Scene(taken).input.start()
+            bound_to(taken)
 
     assert "osc-port-busy" == raised.value.code
     assert taken in raised.value.message
@@ -200,7 +200,7 @@ async def test_a_port_that_is_taken_is_one_clear_line() -> None:
 @pytest.mark.parametrize("listen", ["studio.local:7001", "192.0.2.1:7001", "127.0.0.1:0", "127.0.0.1:70000"])
 async def test_an_address_that_is_not_ours_is_one_clear_line(listen: str) -> None:
     with pytest.raises(SinkError, match="no numeric address of this machine") as raised:
-        await Scene(listen).input.start()
+        bound_to(listen)
 
     assert "osc-target-invalid" == raised.value.code
 
@@ -378,7 +378,7 @@ def mangled(draw: st.DrawFn) -> bytes:
 @given(st.lists(st.one_of(st.binary(max_size=200), mangled()), max_size=20))
 def test_no_datagram_raises_and_each_is_obeyed_or_counted(datagrams: list[bytes]) -> None:
     async def play() -> Scene:
-        scene = Scene("127.0.0.1:7001")
+        scene = Scene(sock=socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         for datagram in datagrams:
             before = len(scene.knobs.turned) + len(scene.told.answers) + scene.ignored
             scene.input.take(datagram, SENDER)
