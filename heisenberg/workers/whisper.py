@@ -5,14 +5,17 @@ In: ``transcribe``, audio, ``audio-stop``. Out: ``transcript``. The request's co
 recording: segments with their times are streamed as they are decoded; see :class:`Wanted` for what else it may say).
 
 Guards against invented text: the caller sends speech only (trimmed by the VAD); nothing is conditioned
-on earlier text; segments that look like silence or like a loop are dropped; and the phrases that
-Whisper is known to say into silence count only when it is sure of them.
+on earlier text; segments that look like silence are dropped; what looks like a loop is decoded again in another way
+(``repeats.py``, for recordings) and dropped if it still does; and the phrases that Whisper is known to say into
+silence count only when it is sure of them.
 
 A decode cannot be stopped. A client that hangs up while its request waits, or between two decodes, is not decoded
 for any more, so that it costs the next one at most the decode that runs.
 """
 
 import contextlib
+import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,19 +25,18 @@ import numpy as np
 import numpy.typing as npt
 from faster_whisper import WhisperModel
 from faster_whisper.transcribe import Segment
+from faster_whisper.vad import get_speech_timestamps
 from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioChunkConverter, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.info import AsrModel, AsrProgram, Attribution, Info
 
+from heisenberg.workers import repeats
 from heisenberg.workers.wyoming_service import ModelThread, ServiceHandler, arguments, prepare, serve
 
 RATE_HZ = 16_000
 NO_SPEECH_LIMIT = 0.6
-COMPRESSION_LIMIT = 2.4
-WORDS_PER_SECOND_LIMIT = 6.0
-"""Nobody speaks faster for long; a decoder in a loop does."""
 
 SHORTEST_WINDOW_S = 10.0
 """Whisper was trained on 30 s windows. It bears 10 s with the same accuracy at a quarter of the cost;
@@ -139,10 +141,7 @@ class Whisper:
         """
         if not is_wanted():
             raise Abandoned
-        seconds = len(audio) / RATE_HZ
-        window_s = max(SHORTEST_WINDOW_S, seconds + 2.0)
-        self._model.window_frames = None if window_s >= 30 else int(window_s * 100) // 2 * 2
-        try:
+        with self._window_of(len(audio) / RATE_HZ):
             language = self._language(audio, language)
             text, is_sound = self._decode(audio, language, partial)
             if not is_sound and self._model.window_frames is not None and not partial:
@@ -150,9 +149,7 @@ class Whisper:
                     raise Abandoned
                 self._model.window_frames = None
                 text, is_sound = self._decode(audio, language, partial)
-                is_sound = is_sound or _is_repeated(text)  # so it was said, then
-        finally:
-            self._model.window_frames = None
+                is_sound = is_sound or repeats.is_repeated(text)  # so it was said, then
         return (text if is_sound else ""), language
 
     def segments(self, audio: FloatAudio, wanted: Wanted) -> Iterator[dict[str, Any]]:
@@ -160,21 +157,63 @@ class Whisper:
 
         Raises: ValueError for a language that the model does not know.
         """
-        found, info = self._model.transcribe(
+        language = self._known(self._checked(wanted.language))
+        temperatures = wanted.temperature or FILE_TEMPERATURES
+        found, info = self._read(audio, wanted, language=language, temperature=temperatures, vad_filter=True)
+        reached_s = 0.0
+        for window in repeats.windows(found):
+            known = dataclasses.replace(wanted, language=info.language)
+            for segment in self._checked_window(audio, window, reached_s, known):
+                if not _is_invented(segment):
+                    yield _described(segment, info.language)
+            reached_s = window[-1].end
+
+    def _checked_window(
+        self, audio: FloatAudio, window: list[Segment], start_s: float, wanted: Wanted
+    ) -> Iterable[Segment]:
+        """The segments of *window*, which begins at *start_s*; heard once more if they are hard to believe."""
+        end_s = window[-1].end
+        is_loop = repeats.loops(window)
+        if not is_loop and not repeats.is_scarce(window, end_s - start_s):
+            return window
+        pieces = _pieces(audio, start_s, end_s)
+        if not is_loop and not repeats.is_scarce(window, sum(end - start for start, end in pieces)):
+            return window
+        return repeats.heard_again(pieces, functools.partial(self._decode_piece, audio, wanted))
+
+    def _decode_piece(
+        self, audio: FloatAudio, wanted: Wanted, start_s: float, end_s: float, in_whole_window: bool
+    ) -> list[Segment]:
+        """What is said between two times of *audio*, in one segment."""
+        part = audio[int(start_s * RATE_HZ) : int(end_s * RATE_HZ)]
+        options = {"language": wanted.language, "temperature": 0.0, "max_new_tokens": _most_tokens(end_s - start_s)}
+        with contextlib.nullcontext() if in_whole_window else self._window_of(end_s - start_s):
+            found, _ = self._read(part, wanted, without_timestamps=True, **options)
+            return [_later(segment, start_s, end_s) for segment in found]
+
+    def _read(self, audio: FloatAudio, wanted: Wanted, **options: Any) -> tuple[Iterable[Segment], Any]:
+        """The library's answer for a recording."""
+        found: tuple[Iterable[Segment], Any] = self._model.transcribe(
             audio,
-            language=self._known(self._checked(wanted.language)),
             task=wanted.task,
             beam_size=max(self._options.beam_size, 2),
-            temperature=wanted.temperature or FILE_TEMPERATURES,
             initial_prompt=wanted.prompt or None,
             word_timestamps=wanted.words,
             condition_on_previous_text=False,
-            vad_filter=True,
             no_speech_threshold=NO_SPEECH_LIMIT,
+            **options,
         )
-        for segment in found:
-            if segment.compression_ratio <= COMPRESSION_LIMIT and not _is_invented(segment):
-                yield _described(segment, info.language)
+        return found
+
+    @contextlib.contextmanager
+    def _window_of(self, seconds: float) -> Iterator[None]:
+        """Within the block the encoder sees as little as that much speech allows."""
+        window_s = max(SHORTEST_WINDOW_S, seconds + 2.0)
+        self._model.window_frames = None if window_s >= 30 else int(window_s * 100) // 2 * 2
+        try:
+            yield
+        finally:
+            self._model.window_frames = None
 
     def _decode(self, audio: FloatAudio, language: str, partial: bool) -> tuple[str, bool]:
         """The text, and whether the decoder looks sane."""
@@ -187,13 +226,12 @@ class Whisper:
             condition_on_previous_text=False,
             without_timestamps=True,
             no_speech_threshold=NO_SPEECH_LIMIT,
-            max_new_tokens=min(int(8 * seconds) + 8, LONGEST_TEXT_TOKENS),
+            max_new_tokens=_most_tokens(seconds),
         )
         kept = [s for s in segments if not _is_invented(s)]
         text = " ".join(s.text.strip() for s in kept).strip()
-        looped = any(s.compression_ratio > COMPRESSION_LIMIT for s in kept)
-        too_fast = len(text.split()) > max(4.0, WORDS_PER_SECOND_LIMIT * seconds)
-        return text, not (looped or too_fast or _is_repeated(text))
+        is_loop = repeats.loops(kept) or repeats.is_too_fast(text, seconds) or repeats.is_repeated(text)
+        return text, not is_loop
 
     def _language(self, audio: FloatAudio, language: str | None) -> str:
         known = self._known(language)
@@ -229,6 +267,34 @@ class Whisper:
         return ShortWindowWhisper(model, device=device, compute_type=compute_type, cpu_threads=threads)
 
 
+def _pieces(audio: FloatAudio, start_s: float, end_s: float) -> list[repeats.Piece]:
+    """Speech without a pause in it."""
+    first = int(start_s * RATE_HZ)
+    spoken = get_speech_timestamps(
+        audio[first : int(end_s * RATE_HZ)],
+        min_silence_duration_ms=repeats.PAUSE_MS,
+        speech_pad_ms=repeats.PADDING_MS,
+        max_speech_duration_s=repeats.LONGEST_PIECE_S,
+    )
+    return [((first + part["start"]) / RATE_HZ, (first + part["end"]) / RATE_HZ) for part in spoken]
+
+
+def _most_tokens(seconds: float) -> int:
+    """Nobody says more in that time."""
+    return min(int(8 * seconds) + 8, LONGEST_TEXT_TOKENS)
+
+
+def _later(segment: Segment, start_s: float, end_s: float) -> Segment:
+    """*segment* of the part between these times; its window was longer, and may have fooled it about its end."""
+
+    def at(seconds: float) -> float:
+        return min(start_s + seconds, end_s)
+
+    words = [dataclasses.replace(word, start=at(word.start), end=at(word.end)) for word in segment.words or ()]
+    seek = segment.seek + round(start_s * 100)
+    return dataclasses.replace(segment, start=at(segment.start), end=at(segment.end), seek=seek, words=words or None)
+
+
 def _described(segment: Segment, language: str) -> dict[str, Any]:
     """*segment* as JSON; times in seconds from the beginning of what was sent, ``words`` where they were asked for."""
     found = {
@@ -245,12 +311,6 @@ def _described(segment: Segment, language: str) -> dict[str, Any]:
     }
     words = [[w.word.strip(), round(w.start, 3), round(w.end, 3), w.probability] for w in segment.words or ()]
     return {**found, "words": words} if words else found
-
-
-def _is_repeated(text: str) -> bool:
-    """Whether the whole text is one sentence over and over, as a decoder in a loop writes it."""
-    words = re.findall(r"\w+", text.lower())
-    return any(words[:n] * (len(words) // n) == words for n in range(3, len(words) // 2 + 1) if len(words) % n == 0)
 
 
 def _is_invented(segment: Segment) -> bool:

@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import openai
 import platformdirs
 import pytest
@@ -78,6 +79,20 @@ async def test_what_is_said_is_written_down_again(servers: Servers) -> None:
     assert len(SAID.split()) == len(starts)
     assert sorted(starts) == starts
     assert 1.5 < starts[-1] < float(verbose.duration) < 6
+
+
+async def test_what_is_said_again_and_again_is_written_as_often(servers: Servers) -> None:
+    """A decoder in a loop would write the same, so that it used to be left out."""
+    once = np.concatenate([speech.say("The sea is deep and dark tonight."), speech.silence(0.4)])
+    sound = io.BytesIO()
+    soundfile.write(sound, np.tile(once, 12), speech.RATE_HZ, format="WAV")
+    found = await servers.openai.audio.transcriptions.create(
+        model="whisper-tiny.en", file=("again.wav", sound.getvalue()), response_format="verbose_json"
+    )
+
+    assert 12 == found.text.lower().count("sea is deep and dark")
+    starts = [segment.start for segment in found.segments or ()]
+    assert sorted(starts) == starts
 
 
 async def test_a_spoken_command_does_not_wait_for_a_long_recording(servers: Servers, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from heisenberg.workers.whisper import RATE_HZ, Abandoned, Options, Whisper
+from heisenberg.workers import whisper
+from heisenberg.workers.whisper import RATE_HZ, Abandoned, Options, Wanted, Whisper
 
 LOOP = "Turn on the light. " * 4
 
@@ -20,6 +22,12 @@ class Said:
     compression_ratio: float = 1.0
     avg_logprob: float = -0.2
     no_speech_prob: float = 0.01
+    start: float = 0.0
+    end: float = 30.0
+    seek: int = 0
+    words: None = None
+    tokens: tuple[int, ...] = ()
+    temperature: float = 0.0
 
 
 class Model:
@@ -33,9 +41,11 @@ class Model:
         self.windows: list[int | None] = []
         self._texts = list(texts)
 
-    def transcribe(self, audio: Any, **options: Any) -> tuple[Iterator[Said], None]:
+    supported_languages = ("en",)
+
+    def transcribe(self, audio: Any, **options: Any) -> tuple[Iterator[Said], Any]:
         self.windows.append(self.window_frames)
-        return iter([self._texts.pop(0)]), None
+        return iter([self._texts.pop(0)]), SimpleNamespace(language="en")
 
 
 @pytest.fixture
@@ -115,3 +125,43 @@ def test_a_client_that_leaves_between_two_decodes_costs_one(hear: Any) -> None:
 
     assert [1000] == model.windows
     assert model.window_frames is None
+
+
+# ── recordings ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def write_down(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Half a minute in which somebody speaks for two seconds, three times."""
+    spoken = [{"start": at * RATE_HZ, "end": (at + 2) * RATE_HZ} for at in (1, 10, 20)]
+    monkeypatch.setattr(whisper, "get_speech_timestamps", lambda audio, **options: spoken)
+
+    def segments(model: Model) -> list[tuple[float, float, str]]:
+        monkeypatch.setattr(Whisper, "_load", staticmethod(lambda *args: model))
+        audio = np.zeros(30 * RATE_HZ, dtype=np.float32)
+        found = Whisper("", "cpu", 1, Options(3, ("en",))).segments(audio, Wanted("en"))
+        return [(each["start"], each["end"], each["text"]) for each in found]
+
+    return segments
+
+
+@pytest.mark.parametrize("window", [Said(LOOP * 4, compression_ratio=9.0), Said("Turn on.")])
+def test_a_window_that_is_hard_to_believe_is_heard_again_from_pause_to_pause(write_down: Any, window: Said) -> None:
+    """A loop, or a sentence that was said again and again; or little text for much speech."""
+    model = Model(window, *[Said("Turn on the light.")] * 3)
+
+    assert [(1.0, 3.0), (10.0, 12.0), (20.0, 22.0)] == [(start, end) for start, end, _ in write_down(model)]
+    assert [None, 1000, 1000, 1000] == model.windows
+
+
+def test_a_window_that_can_be_believed_is_not(write_down: Any) -> None:
+    model = Model(Said("I said much, and I said nothing twice; so it is believed at once, all of it, to the end."))
+
+    assert 1 == len(write_down(model))
+    assert [None] == model.windows
+
+
+def test_a_loop_that_stays_one_is_nothing(write_down: Any) -> None:
+    loop = Said(LOOP * 4, compression_ratio=9.0)
+
+    assert [] == write_down(Model(*[loop] * 7))
