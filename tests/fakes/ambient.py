@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import functools
 import random
 import threading
 from collections import deque
@@ -45,11 +46,11 @@ class Talk:
         if not live:
             return FakeSource(self.chunks)
         tick = threading.Event()
-        script: list[Samples | Callable[[], None]] = []
+        script: list[Samples | Exception | Callable[[], object]] = []
         for number, chunk in enumerate(self.chunks):
             script.append(chunk)
             if number % 8 == 0:
-                script.append(lambda: tick.wait(8 * CHUNK_S / 30) and None)
+                script.append(functools.partial(tick.wait, 8 * CHUNK_S / 30))
         return FakeSource(script, live=True)
 
 
@@ -100,10 +101,10 @@ class TalkRecognition:
             await asyncio.sleep(recogniser.random.choice([0, 0.001, 0.02, 0.06]))
         if recogniser.failures:
             raise recogniser.failures.popleft()
-        recogniser.finished.append(len(command) / PIPELINE_RATE_HZ)
-        self._fed = command
-        self._tell(until=len(command))
-        return Transcript(" ".join(word.word for word in self._timed(len(command))), "en")
+        self._fed = command if len(command) else self._fed
+        recogniser.finished.append(len(self._fed) / PIPELINE_RATE_HZ)
+        self._tell(until=len(self._fed))
+        return Transcript(" ".join(word.word for word in self._timed(len(self._fed))), "en")
 
     async def cancel(self) -> None:
         self._on_words = None

@@ -51,7 +51,7 @@ def chunks(meaning: int, seconds: float = CHUNK_S) -> list[Samples]:
 class FakeSource:
     """Delivers a script of chunks and errors, then ends. A callable in the script is called, on the audio thread."""
 
-    def __init__(self, script: Iterable[Samples | Exception | Callable[[], None]], *, live: bool = False) -> None:
+    def __init__(self, script: Iterable[Samples | Exception | Callable[[], object]], *, live: bool = False) -> None:
         self.live = live
         self._script = deque(script)
         self.is_closed = False

@@ -3,11 +3,12 @@
 import asyncio
 from typing import Any
 
+import numpy as np
 import pytest
 
 from heisenberg.core.config import BrainConfig
-from heisenberg.core.errors import TranscriptionError
-from heisenberg.core.events import AnalysisStarted, ItemsDropped, SentenceHeard
+from heisenberg.core.errors import AudioError, TranscriptionError
+from heisenberg.core.events import AnalysisStarted, ItemsDropped, SentenceHeard, TurnDropped
 from heisenberg.orchestrator.ambient.ambience import AmbientStages
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.history import History
@@ -15,8 +16,10 @@ from heisenberg.orchestrator.listener import Ears, Listener
 from heisenberg.orchestrator.session import Session
 from heisenberg.orchestrator.work import Stages
 from heisenberg.sinks.speech import Performance
-from tests.fakes.ambient import FakeAnalyst, Talk, TalkRecogniser, TalkVad
+from tests.fakes.ambient import FIRST_WORD, FakeAnalyst, Talk, TalkRecogniser, TalkVad
 from tests.fakes.stages import (
+    QUIET,
+    WAKE,
     FakeBrain,
     FakeEndpointer,
     FakeOutput,
@@ -24,6 +27,7 @@ from tests.fakes.stages import (
     FakeVoice,
     FakeWakeword,
     RecordingSink,
+    chunks,
 )
 from tests.integration.scene import BOUNDS
 
@@ -54,7 +58,8 @@ class Hall:
         ambient = AmbientStages(recogniser, self.analyst, BrainConfig(), 60.0, is_on=True)
         self.session = Session(stages, (self.sink,), BOUNDS, ambient=ambient)
         background = Background(is_used=False)
-        ears = Ears(talk.source(live=live), FakeWakeword(), TalkVad(), FakeEndpointer(), FakeRing(), background)
+        self.source = talk.source(live=live)
+        ears = Ears(self.source, FakeWakeword(), TalkVad(), FakeEndpointer(), FakeRing(), background)
         self.session.hear_from(lambda report: Listener(ears, report, preroll_s=0.5))
 
     def of(self, kind: type[Any]) -> list[Any]:
@@ -160,3 +165,28 @@ async def test_analyses_never_overlap_and_see_what_was_said_last() -> None:
     assert 1 == hall.analyst.most_under_way
     assert len(starts) < 12
     assert hall.analyst.asked[-1][0].endswith("Sentence 11 is here.")
+
+
+async def test_a_microphone_that_is_lost_and_comes_back() -> None:
+    talk = Talk(0.5, "The sea is calm.", 1.5, "And the night", "A boat comes.", 1.5)
+    hall = Hall(talk, TalkRecogniser(talk), live=True)
+    script = hall.source._script
+    half = next(at for at, item in enumerate(script) if isinstance(item, np.ndarray) and item[0] == FIRST_WORD + 7)
+    script.insert(half, AudioError("The microphone is gone.", code="audio-input-lost"))
+    await asyncio.wait_for(hall.session.run(), 60)
+
+    assert ["input_lost", "input_restored"] == [shown for shown in hall.sink.types() if shown.startswith("input_")]
+    assert "The sea is calm." == hall.sentences[0][0]
+    assert hall.sentences[-1][0].endswith("comes.")
+
+
+@pytest.mark.parametrize("is_streaming", [False, True])
+async def test_the_wake_phrase_is_not_what_is_said(is_streaming: bool) -> None:
+    """A wake word behind a sentence, and nothing after it: only the sentence is told."""
+    talk = Talk(0.5, "The sea is calm.", 0.6, "Hey Jarvis")
+    talk.chunks += [*chunks(WAKE), *chunks(QUIET, 3)]
+    hall = Hall(talk, TalkRecogniser(talk, is_streaming=is_streaming))
+    await asyncio.wait_for(hall.session.run(), 60)
+
+    assert [("The sea is calm.", "complete")] == hall.sentences
+    assert ["no_speech"] == [event.reason for event in hall.of(TurnDropped)]

@@ -20,8 +20,9 @@ FEED_SAMPLES = 8 * CHUNK_SAMPLES
 TICK_SAMPLES = PIPELINE_RATE_HZ // 2
 """In silence, the time is told twice a second."""
 
-MOST_AHEAD_S = 60.0
-"""Of a file that is read as fast as can be, so much may wait to be understood."""
+MOST_AHEAD_S = 30.0
+"""Of a file that is read as fast as can be, so much may wait to be understood; with a segment on top of it, its blocks
+are still fewer than what the inbox holds."""
 
 
 class Overhearing:

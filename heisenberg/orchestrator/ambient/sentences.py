@@ -64,6 +64,12 @@ class Sentences:
             found += self._next(word, [])
         return found
 
+    def unsay(self, from_s: float) -> None:
+        """What was said from then on is nobody's business, if it is not told yet: the wake phrase."""
+        while self._words and self._words[-1].start >= from_s:
+            self._words.pop()
+            self._end = End.NO
+
     def settle(self) -> list[Sentence]:
         """A pause follows: what seems to be a whole sentence is one. Three dots may still go on."""
         return self._take("complete") if self._end is End.SURE else []

@@ -6,11 +6,12 @@ fast as can be waits (``overhearing.py``). Only the times of the sound count, so
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from heisenberg.core.audio import Samples
+from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.recordings import TimedWord
 from heisenberg.core.stages import Recogniser, Recognition
@@ -36,6 +37,16 @@ class _Segment:
     done: SegmentDone | None = None
     is_given_up: bool = False
     more: asyncio.Event = field(default_factory=asyncio.Event)
+    fed: int = 0
+    """Samples that the recogniser was given while they were spoken."""
+
+    @property
+    def until_s(self) -> float:
+        """Where it ends, as far as that is known; what was fed of it beyond, the wake phrase, does not count."""
+        if self.done is None:
+            return math.inf
+        length_s = len(self.done.samples) / PIPELINE_RATE_HZ
+        return self.done.from_s + length_s if length_s else self.from_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +225,14 @@ class Understanding:
         def on_words(words: Sequence[TimedWord]) -> None:
             nonlocal has_words
             has_words = has_words or bool(words)
-            self._tell_all(self._sentences.hear([_at(word, segment.from_s) for word in words]))
+            known = [_at(word, segment.from_s) for word in words]
+            self._tell_all(self._sentences.hear([word for word in known if word.start < segment.until_s]))
 
         recognition = self._recogniser.open(self._tell_partial, on_words)
         try:
             done = await self._feed(recognition, segment)
-            text = await _finished(recognition, done.samples) if done is not None and len(done.samples) else ""
+            self._sentences.unsay(segment.until_s)
+            text = await self._finish(recognition, segment) if done is not None and len(done.samples) else ""
         finally:
             await recognition.cancel()
         if done is None or has_words or not text.strip():
@@ -233,25 +246,32 @@ class Understanding:
         """Hand on what is heard of *segment* until it is over; None if it never will be."""
         while True:
             while segment.blocks:
-                recognition.feed(segment.blocks.popleft())
+                block = segment.blocks.popleft()
+                segment.fed += len(block)
+                recognition.feed(block)
             if segment.done is not None or segment.is_given_up:
                 return segment.done
             segment.more.clear()
             await segment.more.wait()
 
+    async def _finish(self, recognition: Recognition, segment: _Segment) -> str:
+        """The text. A streaming recogniser has heard it already. Raises HeisenbergError."""
+        assert segment.done is not None
+        samples = segment.done.samples
+        if self._recogniser.is_streaming:
+            if len(samples) > segment.fed:
+                recognition.feed(samples[segment.fed :])
+            samples = samples[:0]
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return (await recognition.finish(samples)).text
+            except HeisenbergError as exc:
+                log.info("once more, since %s", exc)
+        return (await recognition.finish(samples)).text
+
     def _tell_all(self, sentences: Sequence[Sentence]) -> None:
         for sentence in sentences:
             self._tell(sentence)
-
-
-async def _finished(recognition: Recognition, samples: Samples) -> str:
-    """The text. Raises HeisenbergError."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return (await recognition.finish(samples)).text
-        except HeisenbergError as exc:
-            log.info("once more, since %s", exc)
-    return (await recognition.finish(samples)).text
 
 
 def _at(word: TimedWord, origin_s: float) -> TimedWord:
