@@ -1,4 +1,4 @@
-"""``heisenberg osc``: see what TouchDesigner would receive, and send it something by hand."""
+"""``heisenberg osc``: see what TouchDesigner would receive, send it something, or command a running assistant."""
 
 import argparse
 import re
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 7000
 SEND_MAX_BYTES = 65_507
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+"""Whoever listens everywhere is spoken to here."""
 
 _INTEGER = re.compile(r"[+-]?\d{1,10}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -21,7 +23,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the command with its two actions."""
     parser = subparsers.add_parser(
-        "osc", help="see what TouchDesigner would receive, or send it something", description=__doc__
+        "osc", help="see what TouchDesigner receives, send it something, or command the assistant", description=__doc__
     )
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION", required=True)
     monitor = actions.add_parser("monitor", help="print every OSC message that arrives")
@@ -32,10 +34,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     monitor.add_argument("--all", action="store_true", help="print each level and each repeat, too")
     monitor.add_argument("--json", action="store_true", help="print every message as one JSON object per line")
     monitor.set_defaults(run=run_monitor)
-    send = actions.add_parser("send", help="send one OSC message")
+    send = actions.add_parser("send", help="send one OSC message, to TouchDesigner or to a running assistant")
     send.add_argument("address", type=_address, metavar="ADDRESS", help="for example /visual/prompt")
     send.add_argument("values", nargs="*", metavar="ARG", help="3 is an int, 0.5 a float, s:3 a string, f:3 a float")
-    send.add_argument("--target", metavar="HOST:PORT", help="receiver (default: all osc.targets)")
+    send.add_argument(
+        "--target",
+        metavar="HOST:PORT",
+        help="receiver (default: osc.listen for /heisenberg/in/…, else all osc.targets)",
+    )
     send.set_defaults(run=run_send)
 
 
@@ -59,13 +65,9 @@ def run_monitor(args: argparse.Namespace, config: "Config") -> int:
 
 def run_send(args: argparse.Namespace, config: "Config") -> int:
     """Send one message to each target. Raises SinkError if it cannot be sent."""
-    from heisenberg.core.errors import SinkError
     from heisenberg.sinks.datagram import encode
 
-    names = [args.target] if args.target else config.osc.targets
-    if not names:
-        message = "There is no OSC target: osc.targets is empty. Give --target HOST:PORT."
-        raise SinkError(message, code="osc-target-invalid")
+    names = [args.target] if args.target else _receivers(args.address, config)
     values = [infer(text) for text in args.values]
     datagram, was_cut = encode(args.address, *values, max_bytes=SEND_MAX_BYTES)
     for name in names:
@@ -87,6 +89,26 @@ def infer(text: str) -> int | float | str:
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _NUMBER.fullmatch(text) else text
+
+
+def _receivers(address: str, config: "Config") -> list[str]:
+    """Who is meant by *address*: a running assistant, or those that it sends to."""
+    from heisenberg.core.errors import SinkError
+    from heisenberg.sinks.osc_commands import PREFIX
+
+    if not address.startswith(PREFIX):
+        if not config.osc.targets:
+            message = "There is no OSC target: osc.targets is empty. Give --target HOST:PORT."
+            raise SinkError(message, code="osc-target-invalid")
+        return config.osc.targets
+    if not config.osc.listen:
+        message = (
+            "The assistant takes no commands: osc.listen is not set. "
+            'Set it to "127.0.0.1:7001" and start the assistant again, or give --target HOST:PORT.'
+        )
+        raise SinkError(message, code="osc-target-invalid")
+    host, _, port = config.osc.listen.rpartition(":")
+    return [f"{EVERYWHERE.get(host, host)}:{port}"]
 
 
 def _send(datagram: bytes, name: str) -> None:

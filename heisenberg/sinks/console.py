@@ -58,6 +58,7 @@ DROPPED = {
     "input_lost": "the microphone was lost",
     "muted": "the microphone was muted",
 }
+LOST = {"osc_in": "OSC commands that mean nothing or come too often; ignored so far"}
 LATENCIES = {
     "endpoint": "end noticed",
     "stt": "transcript",
@@ -204,7 +205,8 @@ class ConsoleSink:
             case InputRestored():
                 self._line(at, "input", "the microphone is back", _GREEN)
             case ItemsDropped(where=where, count=count):
-                what = f"{where} was too slow or out of reach; lost so far: {count}"
+                reason = LOST.get(where, f"{where} was too slow or out of reach; lost so far")
+                what = f"{reason}: {count}"
                 self._line(at, "lost", what, _YELLOW, value_colour=_YELLOW)
             case Stalled(what=what, seconds=seconds):
                 stood = f"{STALLED.get(what, what)} stood still for {seconds:.1f} s"

@@ -147,7 +147,7 @@ def _host_error(host: str) -> SinkError:
 
 
 def _port_error(host: str, port: int, exc: OSError) -> SinkError:
-    other = port + 1 if 1024 <= port < 65_535 else 7001
+    other = port + 2 if 1024 <= port < 65_534 else 7002
     return SinkError(
         f"UDP port {port} on {host} cannot be opened: {exc.strerror or exc}. Only one program can receive on a port: "
         f'close the other one, or use --port {other} and add "127.0.0.1:{other}" to osc.targets.',

@@ -37,7 +37,7 @@ READ_BYTES_PER_S = 128 * 1024
 """So much of what is addressed to us is read; python-osc takes about a microsecond for a byte of small messages."""
 
 REPORT_EVERY_S = 60.0
-LONGEST_SHOWN = 120
+LONGEST_SHOWN = 300
 
 RATES_HZ = {"say": 2.0, "ask": 2.0, "mode": 5.0, "preset": 20.0, "personality": 5.0, "ping": 10.0, "state": 10.0}
 OTHER_RATE_HZ = 120.0

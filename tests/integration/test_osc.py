@@ -214,3 +214,31 @@ def test_help_imports_nothing_heavy() -> None:
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
     assert not {"numpy", "pythonosc", "pydantic", "asyncio", "heisenberg.sinks"} & set(modules)
+
+
+# ── a running assistant ──────────────────────────────────────────────────────────────────────────
+
+
+def command(listen: str, *argv: str) -> int:
+    args = parsed("send", *argv)
+    return int(args.run(args, Config(osc=OscConfig(targets=["127.0.0.1:9"], listen=listen))))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_a_command_goes_to_the_assistant(receiver: socket.socket, host: str) -> None:
+    port = target_of(receiver).rpartition(":")[2]
+    status = command(f"{host}:{port}", "/heisenberg/in/say", "Welcome to the show.")
+
+    assert 0 == status
+    assert ("/heisenberg/in/say", "s", ["Welcome to the show."]) == decode_message(receiver.recv(1000))
+
+
+def test_an_assistant_that_takes_no_commands_is_said() -> None:
+    with pytest.raises(SinkError, match=r"osc\.listen is not set"):
+        command("", "/heisenberg/in/stop")
+
+
+def test_a_command_may_go_elsewhere(receiver: socket.socket) -> None:
+    command("", "/heisenberg/in/stop", "--target", target_of(receiver))
+
+    assert ("/heisenberg/in/stop", "", []) == decode_message(receiver.recv(1000))
