@@ -255,7 +255,7 @@ class AnalysisFailed(Event):
     analysis: int
     """Its number."""
     code: str
-    """A stable code from docs/reference/errors.md, or ``interrupted`` by a spoken command."""
+    """A stable code from docs/reference/errors.md, or ``interrupted`` by a spoken command or another style."""
     message: str
     """One line for people."""
 
