@@ -56,12 +56,19 @@ def run_show(args: argparse.Namespace, config: object = None) -> int:
 def run_check(args: argparse.Namespace, config: object = None) -> int:
     """Print which file is good, or what is wrong with it."""
     from heisenberg.core.errors import ConfigError
+    from heisenberg.runner import llama_options, llama_typos
 
     try:
         loaded = _load(args)
+        llama_options.check(loaded.config)
     except ConfigError as exc:
         print(exc.message, file=sys.stderr)
         return exc.exit_status
+    faults = llama_typos.certain(loaded.config)
+    for line in (*faults, *llama_typos.doubtful(loaded.config)):
+        print(line, file=sys.stderr)
+    if faults:
+        return ConfigError.exit_status
     print(f"ok: {loaded.path}" if loaded.path else "ok: no configuration file, so the defaults are used")
     return 0
 

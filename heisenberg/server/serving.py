@@ -15,6 +15,7 @@ import aiohttp
 import uvicorn
 
 from heisenberg.core.config import Config
+from heisenberg.runner import llama_typos
 from heisenberg.runner.fleet import Fleet
 from heisenberg.server.app import Server
 from heisenberg.server.asgi import App
@@ -75,6 +76,8 @@ async def serving(
         if listening is not None:
             stack.callback(listening.close)
         policy = Policy(config.server)  # before anybody could knock
+        for line in (*llama_typos.certain(config), *llama_typos.doubtful(config)):
+            log.warning("%s", line)
         opened = listening or open_ports(config.server)
         stack.callback(opened.close)
         raise_descriptor_limit()

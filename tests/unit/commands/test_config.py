@@ -81,3 +81,22 @@ def test_check_prints_each_fault_on_a_line_of_standard_error(capsys: pytest.Capt
 
     printed = capsys.readouterr()
     assert ("", 2) == (printed.out, len(printed.err.splitlines()))
+
+
+def test_check_tells_options_that_llama_server_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where they keep a model from starting, that is a fault."""
+    Path("config.toml").write_text(
+        "[runner]\nruntime = 'own'\n[runner.runtimes.own]\nembedded = true\n[runner.defaults]\nctx-sise = 4096\n"
+    )
+
+    assert 2 == run("check")
+    assert 'runner.defaults.ctx-sise: the embedded server has no such option. Did you mean "ctx-size"?\n' == (
+        capsys.readouterr().err
+    )
+
+
+def test_check_tells_options_that_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("config.toml").write_text("[runner.defaults]\nport = 99\n")
+
+    assert 2 == run("check")
+    assert "runner.defaults has port: Heisenberg sets it. Take it out.\n" == capsys.readouterr().err
