@@ -223,9 +223,12 @@ class Runner:
         stt = self._config.stt
         if stt.engine not in ("whisper", "moshi"):
             return RemoteService(stt.url, stt.api_key).lease
-        if stt.engine == "moshi":
-            kyutai.refuse_speakers(stt.model)
-        model = self._named(stt.model, "stt")
+        try:
+            model = self._named(stt.model, "stt")
+        except ModelNotFound:
+            if stt.engine == "moshi":
+                kyutai.refuse_speakers(stt.model)  # not to be fetched, either
+            raise
         kyutai.check_engine(model.name, model.folder, stt.engine)
         return self._leasing(model, priority)
 

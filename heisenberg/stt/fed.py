@@ -1,7 +1,7 @@
 """The sound of an utterance that is fed bit by bit, kept so that it can be sent, and sent again.
 
 It is the queue of a streaming recogniser and its memory in one: whoever sends keeps a sample number of his own. Only
-the last minute is kept.
+the last minute and a quarter is kept.
 """
 
 from collections import deque
@@ -10,8 +10,8 @@ import numpy as np
 
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 
-KEPT_S = 60.0
-"""No command is longer (``vad.max_command_seconds``)."""
+KEPT_S = 75.0
+"""A command has at most 60 (``vad.max_command_seconds``), and some silence around them."""
 
 
 class FedSound:

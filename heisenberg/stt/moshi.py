@@ -351,7 +351,7 @@ class StreamingRecognition:
             await wire.send(client, block)
 
     def _skip(self) -> None:
-        """The worker is a minute behind, and would only fall back further: go on with what is said now."""
+        """The worker is too far behind, and would only fall back further: go on with what is said now."""
         self._tell_skipped(self._sent, self._sound.end)
         self._processed = self._sound.end
         self._sound.forget()

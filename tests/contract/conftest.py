@@ -21,6 +21,7 @@ from heisenberg.runner.lanes import Lane
 from heisenberg.runner.pool import Pool
 from heisenberg.runner.supervisor.process import Address
 from heisenberg.runner.supervisor.sweep import Ledger
+from tests import tiny_moshi
 from tests.fakes.stages import FakeService
 
 START_S = 120.0
@@ -39,6 +40,12 @@ def models() -> Path:
     if not (folder / "whisper-tiny.en").is_dir():
         pytest.skip("needs the starter kit: heisenberg models pull starter")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tone_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recogniser of Kyutai's kind that hears tone words; made by the first test that asks, in 40 s of one core."""
+    return tiny_moshi.trained_tones(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

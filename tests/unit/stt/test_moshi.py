@@ -394,9 +394,9 @@ async def test_a_service_that_is_a_minute_behind_goes_on_with_what_is_said_now(
         listener = Listener(service)
         async with listener.utterance() as recognition:
             for _ in range(3):
-                recognition.feed(np.zeros(972_800, dtype=np.int16))
+                recognition.feed(np.zeros(1_216_000, dtype=np.int16))
             await until(lambda: "cannot keep up" in caplog.text)
             recognition.feed(spoken("delta", tail=4))
             await until(lambda: listener.words)
 
-    assert [("delta", 182.4)] == [(word.word, round(word.start, 3)) for word in listener.words]
+    assert [("delta", 228.0)] == [(word.word, round(word.start, 3)) for word in listener.words]
