@@ -210,7 +210,7 @@ class Session:
 
     def osc_sent(self, address: str) -> None:
         """For the OSC sink: a datagram left."""
-        if self._work is not None and address.startswith("/visual/"):
+        if self._work is not None and not address.startswith("/heisenberg/"):  # a preset may have other names
             self._work.watch.mark("first_visual")
         self.emit(OscSent, address=address)
 
