@@ -169,7 +169,7 @@ class Listener:
             self._next_complaint = self._heard + round(KEPT_S * RATE_HZ)
             self._tell("The recogniser hears sound and finds no words in it. Is it speech, and in its language?")
         elif self._is_old() and self._heard - self._last_text > QUIET_S * RATE_HZ:
-            self._renew_in_pause()
+            said = _joined([said, *self._renewed(self._whole_frames(round(RATE_HZ * QUIET_S / 2)))])
         return self._new(said)
 
     def flush(self, rest: FloatAudio | None = None) -> Heard:
@@ -184,7 +184,7 @@ class Listener:
             saids.append(self._take(silence, 0))
         saids.append(self._assembly.end(self.at_s))
         if self._is_old():
-            self._renew_in_pause()
+            self._renewed([])  # all that was heard is written down
         return self._new(_joined(saids))
 
     def _take(self, frame: Frame, samples: int) -> Said:
@@ -227,22 +227,17 @@ class Listener:
         """Reset the model and let it hear again what it found no words in."""
         log.info("Sound for a while and no words: the recogniser is reset and hears the last seconds again")
         closed = self._assembly.end(self.at_s)
-        frames = self._whole_frames(self._heard - self._last_text)
-        self._renew(Timeline(self._heard - len(frames) * FRAME_SAMPLES))
-        saids = [closed]
-        for frame in frames:
-            saids.append(self._understand(self._step(frame), FRAME_SAMPLES))
+        saids = [closed, *self._renewed(self._whole_frames(self._heard - self._last_text))]
         if any(said.text for said in saids):
             self._last_text = self._heard
             self._watchdog.calm()
             self._tell("The recogniser was stuck and was reset; it has heard the last seconds again.")
         return saids
 
-    def _renew_in_pause(self) -> None:
-        frames = self._whole_frames(round(RATE_HZ * QUIET_S / 2))
+    def _renewed(self, frames: list[Frame]) -> list[Said]:
+        """What a model with a fresh state says to *frames*, the last that were heard."""
         self._renew(Timeline(self._heard - len(frames) * FRAME_SAMPLES))
-        for frame in frames:
-            self._understand(self._step(frame), FRAME_SAMPLES)
+        return [self._understand(self._step(frame), FRAME_SAMPLES) for frame in frames]
 
     def _renew(self, timeline: Timeline) -> None:
         self._timeline = timeline

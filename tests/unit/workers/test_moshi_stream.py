@@ -159,6 +159,19 @@ def test_the_state_of_an_old_stream_is_renewed_in_a_pause_and_no_word_is_harmed(
     assert expected(marks) == places(listener)
 
 
+def test_a_flush_renews_an_old_state_too_and_says_nothing_twice() -> None:
+    stepper = FakeStepper(WORDS)
+    listener = Listener(stepper)
+    marks = {n: 1 + n % 4 for n in range(0, 16_000, 20)}
+    for n, frame in enumerate(marked(16_000, marks)):
+        listener.hear(frame)
+        if n % 500 == 499:
+            listener.flush()
+
+    assert 3 == stepper.resets
+    assert expected(marks) == places(listener)
+
+
 def test_pauses_are_told_smoothed_or_not_at_all() -> None:
     (*_, without) = hear(Listener(FakeStepper(WORDS)), marked(30, {}))
     (*_, certain) = hear(Listener(FakeStepper(WORDS, pause=1.0)), marked(30, {}))
