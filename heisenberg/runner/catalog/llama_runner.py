@@ -5,47 +5,17 @@ as of 2026: ``llama-runtimes``, ``default_runtime``, ``models``, ``global_model_
 ``model_discovery``, ``audio``, ``proxies``, ``logging``.
 """
 
-import math
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic import ValidationError
 
 from heisenberg.core.config import Config
 from heisenberg.core.errors import ConfigError
 from heisenberg.runner import llama_options
+from heisenberg.runner.catalog.carried_over import Imported, Table, made_valid, options_of
 from heisenberg.runner.catalog.kits import KNOWN_MODELS
 
-Table = dict[str, Any]
-
-_OPTION = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _PATH_LISTS = ("base_path", "base_paths", "path", "paths", "directories", "folders")
 _DEFAULT_PORTS = {"lmstudio": "port", "ollama": "ollama_port"}
 _SPEECH_KEYS = ("device", "threads", "beam_size", "language")
-
-
-@dataclass(slots=True)
-class Imported:
-    """What became of a configuration."""
-
-    document: Table = field(default_factory=dict)
-    """Tables of ours, as TOML would have them."""
-    notes: list[str] = field(default_factory=list)
-    """What was left out or changed, one line each."""
-
-    def put(self, *path: str, value: object) -> None:
-        """Set the key at *path*, making the tables on the way."""
-        table = self.document
-        for name in path[:-1]:
-            table = table.setdefault(name, {})
-        table[path[-1]] = value
-
-    def note(self, text: str) -> None:
-        """Say it once."""
-        if text not in self.notes:
-            self.notes.append(text)
 
 
 def imported(source: object) -> Imported:
@@ -60,7 +30,7 @@ def imported(source: object) -> Imported:
         elif name != "default_runtime":
             result.note(f"{name}: there is nothing like it here; it was left out.")
     _default_runtime(result, source)
-    return _made_valid(result)
+    return made_valid(result)
 
 
 # ── sections ─────────────────────────────────────────────────────────────────────────────────────
@@ -104,14 +74,14 @@ def _default_runtime(result: Imported, source: Table) -> None:
 
 
 def _defaults(result: Imported, value: object, source: Table) -> None:
-    if options := _options(result, "global_model_parameters", value):
+    if options := options_of(result, "global_model_parameters", value):
         result.put("runner", "defaults", value={key: kept for key, kept in options.items() if kept is not False})
 
 
 def _models(result: Imported, value: object, source: Table) -> None:
     discovery = source.get("model_discovery")
     updates_all = isinstance(discovery, dict) and discovery.get("enabled") is True and discovery.get("auto_update")
-    defaults = _options(Imported(), "", source.get("global_model_parameters") or {})
+    defaults = options_of(Imported(), "", source.get("global_model_parameters") or {})
     for name, given in _entries(result, "models", value, plain="model_path"):
         where = f"models.{name}"
         path = given.pop("model_path", None)
@@ -123,7 +93,7 @@ def _models(result: Imported, value: object, source: Table) -> None:
         _runtime_of(result, ours, where, given.pop("llama_cpp_runtime", None), source)
         if given.pop("auto_update_model", updates_all) is True:
             ours["auto_update"] = True
-        options = _options(result, f"{where}.parameters", given.pop("parameters", None) or {})
+        options = options_of(result, f"{where}.parameters", given.pop("parameters", None) or {})
         if options.pop("embeddings", False):
             ours["kind"] = "embedding"
         if isinstance(projector := given.pop("mmproj", None), str) and projector:
@@ -294,77 +264,3 @@ def _left_over(result: Imported, where: str, given: Table) -> None:
     for key, value in given.items():
         if value not in (None, "", [], {}):
             result.note(f"{where}.{key}: there is nothing like it here; it was left out.")
-
-
-def _options(result: Imported, where: str, value: object) -> Table:
-    """llama-server's options under their long names; False where one is dropped."""
-    options: Table = {}
-    if not isinstance(value, dict):
-        result.note(f"{where}: it is no table; it was left out.")
-        return options
-    for key, given in value.items():
-        name = llama_options.long_name(key.strip().lstrip("-").replace("_", "-").lower())
-        plain = _plain(given)
-        if why := _why_not(name, plain, given):
-            result.note(f"{where}.{key}: {why}; it was left out.")
-            continue
-        if name == "flash-attn" and plain is True:
-            plain = "on"  # current builds want a word
-        if name in options:
-            result.note(f"{where}.{key}: it is the same as {name}, which is there, too; this one counts.")
-        options[name] = plain
-    return options
-
-
-def _plain(given: object) -> bool | int | float | str | list[str] | None:
-    """A value that our configuration takes; False for what drops an option, None for what cannot be said."""
-    match given:
-        case None | "" | []:
-            return False
-        case bool() | int() | str():
-            return given
-        case float():
-            return given if math.isfinite(given) else None
-        case list():
-            return [str(each) for each in given]
-    return None
-
-
-def _why_not(name: str, plain: object, given: object) -> str:
-    if not _OPTION.fullmatch(name):
-        return "that is no name of an option"
-    if plain is None:
-        return f"{type(given).__name__} is no value for an option"
-    if plain is False or (name == "embeddings" and plain is True):
-        return ""
-    if why := llama_options.OURS.get(name):
-        return why
-    if llama_options.is_unsafe(name):
-        return "it is dangerous (runner.allow_unsafe_args)"
-    return ""
-
-
-def _made_valid(result: Imported) -> Imported:
-    """Without what our configuration does not allow, each named."""
-    while True:
-        try:
-            llama_options.check(Config.model_validate(result.document))
-            return result
-        except ValidationError as exc:
-            for error in exc.errors(include_url=False, include_context=False):
-                _take_out(result, error["loc"], error["msg"])
-
-
-def _take_out(result: Imported, path: tuple[str | int, ...], why: str) -> None:
-    """Remove the deepest part of *path* that is there."""
-    owner: Any = result.document
-    for depth, part in enumerate(path):
-        inner = owner.get(part) if isinstance(owner, dict) else None
-        if not isinstance(inner, dict) or depth == len(path) - 1:
-            break
-        owner = inner
-    shown = ".".join(map(str, path))
-    if not isinstance(owner, dict) or part not in owner:
-        raise ConfigError(f"{shown} cannot be carried over: {why}.")
-    del owner[part]
-    result.note(f"{shown}: {why}; it was left out.")

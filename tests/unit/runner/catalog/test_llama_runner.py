@@ -7,7 +7,8 @@ import pytest
 from heisenberg.core.config import Config
 from heisenberg.core.errors import ConfigError
 from heisenberg.runner import llama_options
-from heisenberg.runner.catalog.llama_runner import Imported, imported
+from heisenberg.runner.catalog.carried_over import Imported
+from heisenberg.runner.catalog.llama_runner import imported
 
 QWEN = "/models/unsloth/Qwen3-14B-GGUF/Qwen3-14B-Q4_K_S.gguf"
 
