@@ -15,6 +15,7 @@ from heisenberg.core.stages import Answer, LeaseService, VisualField
 from heisenberg.llm.answer import GrowingAnswer
 from heisenberg.llm.model import LanguageModel
 from heisenberg.llm.personalities import ENGLISH
+from heisenberg.llm.presets import BUILT_IN
 from heisenberg.llm.prompts import CHARS_PER_TOKEN, MESSAGE_TOKENS, Message, Prompt, as_prompt, without_markers
 from heisenberg.llm.visuals import VisualSchema
 
@@ -95,8 +96,8 @@ class SchemaAnalyst:
     def _prompt(self, context: str, preset: PresetConfig, schema: VisualSchema) -> Prompt:
         own = preset.system_prompt.strip()
         system = Message("system", f"{own or SYSTEM_PROMPT} {schema.hint(ENGLISH)}")
-        # A style of the user's is not contradicted by our pictures.
-        worked = [] if own else self._worked_answers(schema)
+        # A style of the user's is not contradicted by our pictures; ours needs them, since small models only imitate.
+        worked = [] if own and preset not in BUILT_IN.values() else self._worked_answers(schema)
         left = self._llm.window_tokens - self._most_tokens(schema) - MESSAGE_TOKENS
         left -= sum(message.tokens for message in (system, *worked))
         said = _newest(without_markers(context), max(left, LEAST_CONTEXT_TOKENS) * CHARS_PER_TOKEN)

@@ -2,10 +2,12 @@
 
 import pytest
 
-from heisenberg.core.config import BUILT_IN_PRESETS, PresetConfig, VisualField
+from heisenberg.core.config import BUILT_IN_PRESETS, LlmConfig, PresetConfig, VisualConfig, VisualField
 from heisenberg.core.errors import ConfigError
+from heisenberg.llm.analyst import SchemaAnalyst
 from heisenberg.llm.presets import BUILT_IN, names, resolve
 from heisenberg.llm.visuals import VisualSchema
+from tests.fakes.stages import FakeService
 
 MINE = PresetConfig(system_prompt="Everything is made of paper.")
 
@@ -47,3 +49,14 @@ def test_what_stable_diffusion_reads_is_bounded() -> None:
 def test_a_bound_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="clip_tokens"):
         VisualField.model_validate({"clip_tokens": 77, **wrong})
+
+
+@pytest.mark.parametrize(("name", "messages"), [("streamdiffusion", 6), ("mine", 2)])
+def test_our_styles_show_what_an_answer_looks_like(name: str, messages: int) -> None:
+    """A style of the user's is not contradicted by our pictures."""
+    analyst = SchemaAnalyst(LlmConfig(), VisualConfig(), FakeService("http://nowhere").lease)
+    preset = resolve(name, {"mine": MINE})
+
+    prompt = analyst._prompt("Tonight we walk along the sea.", preset, analyst._schema(preset))
+
+    assert messages == len(prompt.fields["messages"])

@@ -1,7 +1,9 @@
 """The guide to OSC says what the program does."""
 
 import re
+import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from heisenberg.core import events
@@ -10,7 +12,7 @@ from heisenberg.core.config import OscConfig
 from heisenberg.core.drops import Drops
 from heisenberg.sinks.datagram import encode_json
 from heisenberg.sinks.osc import OscSink
-from heisenberg.sinks.osc_commands import NAMES, PREFIX, PULSES, TEXTS
+from heisenberg.sinks.osc_commands import NAMES, PREFIX, PULSES, TEXTS, Command, understood
 from heisenberg.sinks.targets import Targets
 from tests.osc_decoder import decode_message
 
@@ -48,7 +50,7 @@ async def everything_sent() -> dict[str, str]:
 
 
 def blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    return re.findall(r"```python\n(.*?) *```", GUIDE, re.DOTALL)
 
 
 async def test_the_table_holds_every_address_and_no_other() -> None:
@@ -90,6 +92,51 @@ def test_the_callback_keeps_the_latest_value_of_each_address() -> None:
         scope["onReceiveOSC"](None, 1, "", b"", 0.0, address, args, None)
 
     assert table == {("/visual/prompt", 1): "stars", ("/heisenberg/transcript/final", 1): "The sea?"}
+
+
+class Parameter:
+    """As much of a parameter as the script uses."""
+
+    def __init__(self) -> None:
+        self.written: list[object] = []
+
+    def eval(self) -> object:
+        return self.written[-1] if self.written else ""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "val":
+            self.written.append(value)
+        else:
+            super().__setattr__(name, value)
+
+
+def test_the_prompt_is_painted_once_however_often_it_is_repeated() -> None:
+    parameter = Parameter()
+    component = SimpleNamespace(par=SimpleNamespace(Prompt=parameter))
+    scope: dict[str, Any] = {"op": lambda name: {"StreamDiffusionTD": component}[name]}
+    exec(textwrap.dedent(blocks()[2]), scope)  # the guide's own script
+    for address, args in (
+        ("/visual/prompt", ["waves"]),
+        ("/visual/prompt", ["waves"]),
+        ("/visual/mood", ["calm"]),
+        ("/visual/prompt", []),
+        ("/visual/prompt", ["stars"]),
+    ):
+        scope["onReceiveOSC"](None, 1, "", b"", 0.0, address, args, None)
+
+    assert ["waves", "stars"] == parameter.written
+
+
+def test_the_guides_commands_are_understood() -> None:
+    sent: list[Command | None] = []
+    out = SimpleNamespace(sendOSC=lambda address, values: sent.append(understood(address, values)))
+    scope: dict[str, Any] = {"op": lambda name: {"commands": out}[name]}
+    exec(textwrap.dedent(blocks()[3]), scope)  # the guide's own script
+    scope["mute"](True)
+    scope["style"]("particles")
+    scope["announce"]("Welcome.")
+
+    assert [Command("mute", is_on=True), Command("preset", "particles"), Command("say", "Welcome.")] == sent
 
 
 def test_the_pieces_are_put_together_in_any_order() -> None:
