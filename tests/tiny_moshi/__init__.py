@@ -8,6 +8,7 @@
 Both are made in a process of their own: PyTorch stays out of pytest's, and computes on one thread.
 """
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,10 @@ import pytest
 
 from tests.tiny_moshi.tones import WORDS, tone_speech, word_times
 
-__all__ = ["WORDS", "build_random", "tone_speech", "train_tones", "trained_tones", "word_times"]
+__all__ = ["WITHOUT_MOSHI", "WORDS", "build_random", "tone_speech", "train_tones", "trained_tones", "word_times"]
+
+WITHOUT_MOSHI = importlib.util.find_spec("moshi") is None
+"""Looked up without importing it: that is to happen after ``heisenberg.workers.moshi_torch`` has set its scene."""
 
 REPOSITORY = Path(__file__).parents[2]
 LONGEST_S = 540.0
@@ -42,7 +46,8 @@ def train_tones(folder: Path) -> Path:
 
 def trained_tones(factory: pytest.TempPathFactory) -> Path:
     """The folder of :func:`train_tones`, made by the first who asks in this test session. Skips without moshi."""
-    pytest.importorskip("sentencepiece", reason="needs: make moshi")
+    if WITHOUT_MOSHI:
+        pytest.skip("needs: make moshi")
     base = factory.getbasetemp()
     shared = base.parent if base.name.startswith("popen-") else base
     folder = shared / "tiny-moshi-tones"

@@ -21,8 +21,8 @@ WORDS = (
 WORD_S = 0.4
 GAP_S = 0.2
 LOUDNESS = 0.35
-LOWEST_HZ, RATIO = 240.0, 1.135
-"""Word *n* sounds at 240 Hz · 1.135ⁿ, up to 3.4 kHz."""
+LOWEST_HZ, RATIO = 200.0, 1.115
+"""Word *n* sounds at 200 Hz · 1.115ⁿ, up to 2 kHz: higher tones are hard to tell apart for so small a Mimi."""
 
 
 def tone(word: str, rate_hz: int, seconds: float = WORD_S) -> npt.NDArray[np.float32]:

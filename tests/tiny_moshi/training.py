@@ -30,8 +30,11 @@ PAUSE_AFTER_END_FRAMES = (2, 3, 3, 6)
 PAUSE_IN_MID_SENTENCE_FRAMES = (8, 12, 16, 24)
 """Silent frames until each head (0.5, 1, 2 and 3 s) sees a pause."""
 
-STEPS = 360
+STEPS = 450
 BATCH, POOL = 12, 90
+WRONG_CODES = 0.2
+NOISES = (0.0, 0.0, 5e-4)
+"""Silence may be perfect, or that of a microphone."""
 
 
 @dataclass
@@ -52,7 +55,7 @@ def lesson(rng: random.Random, tokenizer: object) -> Lesson:
     pause = rng.choice([0.0, rng.uniform(0.3, 1.5)])
     timing = {"lead_s": lead, "gap_s": gap, "pause_s": pause}
     pcm = tone_speech(words, **timing, tail_s=1.8, gain=rng.uniform(0.7, 1.3))
-    noisy = pcm / 32768.0 + np.random.default_rng(rng.getrandbits(32)).normal(0, 5e-4, len(pcm))
+    noisy = pcm / 32768.0 + np.random.default_rng(rng.getrandbits(32)).normal(0, rng.choice(NOISES), len(pcm))
     sound = soxr.resample(noisy.astype(np.float32), 16000, 24000)
     frames = len(sound) // FRAME
     text, spoken, ends = [PADDING] * frames, [False] * frames, [True] * frames
@@ -117,7 +120,11 @@ def train(folder: Path, steps: int = STEPS) -> None:
     optimizer = torch.optim.AdamW(lm.parameters(), lr=3e-3, weight_decay=0.01)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.15)
     for step in range(steps):
-        value = loss(lm, *pool[step % len(pool)])
+        codes, text, pauses = pool[step % len(pool)]
+        # Wrong codes, other ones each time, keep it from learning the few sentences by heart.
+        wrong = torch.rand(codes.shape) < WRONG_CODES
+        codes = torch.where(wrong, torch.randint_like(codes, checkpoint.CODES), codes)
+        value = loss(lm, codes, text, pauses)
         optimizer.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(lm.parameters(), 1.0)
