@@ -257,7 +257,9 @@ class Listener:
     def _obey(self) -> bool:
         """Take orders; False to end. A file that is held waits here."""
         while True:
-            must_wait = self._mode is Mode.NOTHING or self._overhearing.is_ahead
+            # A command goes on in spite of that: nobody understands anything else before it is over.
+            is_ahead = self._mode is Mode.WAKE and self._overhearing.is_ahead
+            must_wait = self._mode is Mode.NOTHING or is_ahead
             self._is_waiting = must_wait and not self._ears.source.live
             try:
                 order = self._orders.get(block=self._is_waiting)
@@ -299,7 +301,8 @@ class Listener:
             samples = ears.echo.process(samples)
         ears.ring.write(samples)
         loudness = level(samples)
-        is_alone = ears.background.is_alone(loudness) and self._mode is not Mode.COMMAND
+        is_followed = self._mode is Mode.COMMAND or self._overhearing.is_open
+        is_alone = ears.background.is_alone(loudness) and not is_followed
         probability = 0.0 if is_alone else ears.vad.process(_whole_chunk(samples))
         ears.meters.level, ears.meters.vad = loudness, probability
         if self._mode is not Mode.WAKE:

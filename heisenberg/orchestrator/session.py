@@ -455,9 +455,9 @@ class Session:
             )
         if self._has_the_word:
             self._captures.guard(is_sounding=state is State.SPEAKING)
+        self.emit(StateChanged, state=state.value, previous=previous.value)
         if self.ambience is not None:
             self.ambience.hold(state is not State.IDLE)
-        self.emit(StateChanged, state=state.value, previous=previous.value)
 
     async def _perform(self, command: states.Command, before: Assistant) -> None:
         if isinstance(command, states.Begin):

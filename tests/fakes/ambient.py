@@ -30,6 +30,10 @@ class Talk:
     def __init__(self, *parts: str | float) -> None:
         self.words: list[str] = []
         self.chunks: list[Samples] = []
+        self.add(*parts)
+
+    def add(self, *parts: str | float) -> None:
+        """More of it."""
         for part in parts:
             if isinstance(part, str):
                 for word in part.split():
@@ -76,7 +80,7 @@ class TalkRecogniser:
         """The lengths of the segments, in seconds."""
 
     def open(self, on_partial: Callable[[str], None], on_words: OnWords | None = None) -> "TalkRecognition":
-        return TalkRecognition(self, on_words if self.is_streaming else None)
+        return TalkRecognition(self, on_partial, on_words if self.is_streaming else None)
 
     async def warm_up(self) -> None:
         """Always warm."""
@@ -85,8 +89,9 @@ class TalkRecogniser:
 class TalkRecognition:
     """One segment."""
 
-    def __init__(self, recogniser: TalkRecogniser, on_words: OnWords | None) -> None:
+    def __init__(self, recogniser: TalkRecogniser, on_partial: Callable[[str], None], on_words: OnWords | None) -> None:
         self._recogniser = recogniser
+        self._on_partial = on_partial
         self._on_words = on_words
         self._fed: Samples = np.zeros(0, dtype=np.int16)
         self._told = 0
@@ -113,6 +118,7 @@ class TalkRecognition:
         words = self._timed(until)
         if self._on_words is not None and words[self._told :]:
             self._on_words(words[self._told :])
+            self._on_partial(" ".join(word.word for word in words))
         self._told = max(self._told, len(words))
 
     def _timed(self, until: int) -> list[TimedWord]:

@@ -8,7 +8,14 @@ import pytest
 
 from heisenberg.core.config import BrainConfig
 from heisenberg.core.errors import AudioError, TranscriptionError
-from heisenberg.core.events import AnalysisStarted, ItemsDropped, SentenceHeard, TurnDropped
+from heisenberg.core.events import (
+    AnalysisStarted,
+    ItemsDropped,
+    SentenceHeard,
+    TranscriptionPartial,
+    TurnCompleted,
+    TurnDropped,
+)
 from heisenberg.orchestrator.ambient.ambience import AmbientStages
 from heisenberg.orchestrator.background import Background
 from heisenberg.orchestrator.history import History
@@ -28,6 +35,7 @@ from tests.fakes.stages import (
     FakeWakeword,
     RecordingSink,
     chunks,
+    reply,
 )
 from tests.integration.scene import BOUNDS
 
@@ -47,9 +55,10 @@ class Hall:
         self.recogniser, self.analyst, self.sink = recogniser, FakeAnalyst(takes_s), RecordingSink()
         output = FakeOutput()
         clock = asyncio.get_running_loop().time
+        self.brain = FakeBrain()
         stages = Stages(
             recogniser,
-            FakeBrain(),
+            self.brain,
             lambda on_progress: Performance(FakeVoice(), output, on_progress),
             output,
             History(6, 300.0, clock),
@@ -190,3 +199,24 @@ async def test_the_wake_phrase_is_not_what_is_said(is_streaming: bool) -> None:
 
     assert [("The sea is calm.", "complete")] == hall.sentences
     assert ["no_speech"] == [event.reason for event in hall.of(TurnDropped)]
+
+
+async def test_a_command_behind_a_backlog_is_answered_at_once() -> None:
+    """A file as fast as can be, and a recogniser that is behind: the command is captured all the same."""
+    talk = Talk(*(part for number in range(30) for part in (f"Sentence {number} is here.", 0.9)), "Hey Jarvis")
+    talk.chunks += chunks(WAKE)
+    talk.add(0.3, "What is it?", 3.0)
+    hall = Hall(talk, TalkRecogniser(talk, seed=1))
+    hall.brain.enqueue(*reply("It is the sea."))
+    await asyncio.wait_for(hall.session.run(), 20)
+
+    assert 1 == len(hall.of(TurnCompleted))
+    assert [f"Sentence {number} is here." for number in range(30)] == [text for text, _ in hall.sentences]
+
+
+async def test_a_streaming_recogniser_shows_the_sentence_that_is_being_said() -> None:
+    hall = await heard(0.5, "The sea is calm. A boat comes by.", 2.0, is_streaming=True)
+    partials = [event.text for event in hall.of(TranscriptionPartial)]
+
+    assert partials
+    assert all(text in "The sea is calm." or text in "A boat comes by." for text in partials)

@@ -56,6 +56,11 @@ class Overhearing:
         """Whether too much of what was reported is still to be understood."""
         return self._reported_s - self._taken_s > MOST_AHEAD_S
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody is speaking."""
+        return not self._rests and self._segment is not None
+
     def take(self, shape: Shape | None) -> None:
         """Cut what is said into segments of this *shape* from now on; None to overhear nothing."""
         self.rest()

@@ -228,7 +228,7 @@ class Understanding:
             known = [_at(word, segment.from_s) for word in words]
             self._tell_all(self._sentences.hear([word for word in known if word.start < segment.until_s]))
 
-        recognition = self._recogniser.open(self._tell_partial, on_words)
+        recognition = self._recogniser.open(self._partial, on_words)
         try:
             done = await self._feed(recognition, segment)
             self._sentences.unsay(segment.until_s)
@@ -241,6 +241,12 @@ class Understanding:
             log.info("the recogniser says the same again and again; it is ignored: %s", text)
             return
         self._tell_all(self._sentences.hear_stretch(spread(text, done.start_s, done.end_s)))
+
+    def _partial(self, text: str) -> None:
+        """Of a long segment that is heard as it is spoken, only the sentence that is not told yet."""
+        shown = self._sentences.unfinished if self._recogniser.is_streaming else text
+        if shown:
+            self._tell_partial(shown)
 
     async def _feed(self, recognition: Recognition, segment: _Segment) -> SegmentDone | None:
         """Hand on what is heard of *segment* until it is over; None if it never will be."""

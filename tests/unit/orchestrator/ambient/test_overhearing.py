@@ -177,3 +177,13 @@ def test_ambient_mode_may_end_in_the_middle_of_a_sentence() -> None:
     ear.run()
 
     assert [SegmentDone, InputEnded] == ear.kinds
+
+
+def test_a_command_is_captured_however_much_is_still_to_be_understood() -> None:
+    """A file as fast as can be: nothing is understood before the command is over, so it must not wait for that."""
+    before = [*chunks(QUIET, MOST_AHEAD_S - 1), *chunks(SPEECH, 5), *chunks(WAKE)]
+    ear = Ear([*before, *chunks(SPEECH, 1), *chunks(QUIET, 1)], live=False)
+    ear.on_report = lambda report: ear.listener.abandon() if isinstance(report, CommandDone) else None
+    ear.run()
+
+    assert isinstance(ear.reports[-1], CommandDone)
