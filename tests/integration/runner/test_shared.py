@@ -44,7 +44,7 @@ def config(monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
 async def test_the_assistant_and_clients_use_one_process_for_the_same_model(config: Config) -> None:
     async with Runner(config, serves=True) as runner:
         model = runner.fleet.catalog.find("talk")
-        async with runner._llama()() as voice, runner.fleet.lease(model) as client:
+        async with runner._llama(Priority.VOICE)() as voice, runner.fleet.lease(model) as client:
             assert voice.url == client.url
             assert (0, 1) == (voice.slot, client.slot)  # type: ignore[attr-defined]
             assert "talk" == (await ask(client))["model"]
@@ -57,7 +57,10 @@ async def test_the_assistant_has_its_place_whatever_clients_call_its_model(confi
     models = config.models.model_dump() | {"catalog": {"work": {"path": "talk"}, "chat": {"path": "talk"}}}
     named = Config.model_validate(config.model_dump() | {"models": models})
     async with Runner(named, serves=True) as runner:
-        async with runner.fleet.lease(runner.fleet.catalog.find("work")) as client, runner._llama()() as voice:
+        async with (
+            runner.fleet.lease(runner.fleet.catalog.find("work")) as client,
+            runner._llama(Priority.VOICE)() as voice,
+        ):
             assert ("work", voice.url) == (client.model.name, client.url)
             assert (0, 1) == (voice.slot, client.slot)  # type: ignore[attr-defined]
 
@@ -69,7 +72,7 @@ async def test_the_assistants_model_may_have_an_entry_of_its_own(config: Config)
     async with Runner(config.model_copy(update={"models": named}), serves=True) as runner:
         model = runner.fleet.catalog.find("talk")
         assert ("mine", 3000) == (model.name, model.context_tokens)
-        async with runner._llama()() as voice, runner.fleet.lease(model) as client:
+        async with runner._llama(Priority.VOICE)() as voice, runner.fleet.lease(model) as client:
             assert voice.url == client.url
             assert (0, 1) == (voice.slot, client.slot)  # type: ignore[attr-defined]
 
@@ -79,7 +82,7 @@ async def test_the_assistant_may_use_a_model_of_the_catalog_by_its_name(config: 
     named = config.models.model_copy(update={"catalog": {"mine": entry}})
     llm = config.llm.model_copy(update={"model": "mine"})
     async with Runner(config.model_copy(update={"models": named, "llm": llm})) as runner:
-        async with runner._llama()() as voice:
+        async with runner._llama(Priority.VOICE)() as voice:
             assert "mine" == voice.model.name  # type: ignore[attr-defined]
             assert {"mlock": True} == voice.model.parameters  # type: ignore[attr-defined]
 
