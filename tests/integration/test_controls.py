@@ -13,6 +13,7 @@ from heisenberg.orchestrator.mute import Mute
 from tests.fakes.stages import reply
 from tests.fakes.virtual_time import in_virtual_time
 from tests.integration.scene import NOON, TIME, Scene
+from tests.integration.test_ambient import Hall
 
 STATES = ["idle", "listening", "thinking", "speaking"]
 
@@ -326,3 +327,44 @@ async def test_every_command_in_every_state_leaves_it_working(state: str, name: 
 
     fates = scene.of("turn_completed") + scene.of("turn_dropped") + scene.of("failed")
     assert sorted(event.turn for event in fates) == list(range(1, len(fates) + 1))
+
+
+# ── in ambient mode ──────────────────────────────────────────────────────────────────────────────
+
+
+@in_virtual_time
+async def test_a_button_begins_a_command_in_ambient_mode_too() -> None:
+    hall = Hall()
+    async with hall.running():
+        hall.hear("The sea is calm.")
+        await hall.until("analysis_completed")
+        hall.session.listen()
+        await hall.until("state_changed:listening")
+        hall.recogniser.enqueue(TIME)
+        hall.brain.enqueue(*reply(NOON))
+        hall.command()
+        await hall.hear_out()
+        hall.hear("The waves are high.")
+        await hall.until("analysis_completed", times=2)
+
+    assert [TIME] == [event.text for event in hall.of("transcription_final")]
+    assert 2 == len(hall.of("sentence_heard"))
+
+
+@in_virtual_time
+async def test_a_text_is_said_in_the_middle_of_a_talk_and_the_visuals_stand() -> None:
+    hall = Hall()
+    async with hall.running():
+        hall.hear("The sea is calm.")
+        await hall.until("analysis_completed")
+        shown = list(hall.prompts)
+        hall.session.say("Ten more minutes.")
+        await hall.hear_out()
+        hall.session.set_mode("assistant")
+        hall.session.stop()
+        hall.session.set_mode("ambient")
+        hall.hear("The waves are high.")
+        await hall.until("analysis_completed", times=2)
+
+    assert ["Ten more minutes."] == hall.words
+    assert shown == hall.prompts[: len(shown)]
