@@ -11,20 +11,25 @@ if TYPE_CHECKING:
     from heisenberg.bench.latency import Figures
     from heisenberg.core.config import Config
 
-WHAT = ("latency", "wakeword", "idle", "proxy", "all", "soak", "ambient")
+WHAT = ("latency", "wakeword", "stt", "idle", "proxy", "all", "soak", "ambient")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the command."""
     parser = subparsers.add_parser(
         "bench",
-        help="measure latency, the wake word, idle cost, the model server and ambient mode on this machine",
+        help="measure latency, wake word, speech to text, idle cost, model server and ambient mode on this machine",
         description="Measure this machine. soak (hours of room life with faults) and ambient are not part of all.",
     )
     parser.add_argument("what", nargs="?", choices=WHAT, default="all", help="default: all")
     parser.add_argument("--turns", type=_turns, default=10, help="latency: questions for each setting (default: 10)")
     parser.add_argument(
-        "--write", type=Path, metavar="DIR", help="latency, proxy, ambient: put the tables into DIR/benchmarks.md"
+        "--write", type=Path, metavar="DIR", help="latency, proxy, stt, ambient: put the tables into DIR/benchmarks.md"
+    )
+    parser.add_argument("--engine", choices=("whisper", "moshi"), help="stt: which engine (default: stt.engine)")
+    parser.add_argument("--model", help="stt: its model, by name or folder (default: stt.model)")
+    parser.add_argument(
+        "--recordings", type=Path, metavar="DIR", help="stt: WAV files, each beside a .txt of what is said in it"
     )
     parser.add_argument(
         "--seconds", type=_seconds, default=20.0, help="idle: seconds of listening; ambient: of talk (default: 20)"
@@ -52,6 +57,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         figures = asyncio.run(wakeword.measure(config))
         results["wakeword"] = asdict(figures)
         _say(args, wakeword.report(figures) + "\n")
+    if args.what in ("stt", "all"):
+        results["stt"] = _stt(args, config)
     if args.what in ("idle", "all"):
         cost = idle.measure(config, args.seconds)
         results["idle"] = cost
@@ -106,6 +113,32 @@ def _proxy(args: argparse.Namespace, config: "Config") -> object:
         page.write(args.write, "proxy", f"{text}\n\n{voice_first.report(waits)}")
         _progress(f"wrote {args.write / page.PAGE}")
     return {"ways": proxy_report.figures(costs), "voice": asdict(waits)}
+
+
+def _stt(args: argparse.Namespace, config: "Config") -> object:
+    from dataclasses import asdict
+
+    from heisenberg.bench import page, stt, table
+
+    asked = {key: value for key, value in (("engine", args.engine), ("model", args.model)) if value}
+    if args.engine and args.engine != config.stt.engine and not args.model:
+        asked["model"] = "stt-1b-en_fr" if args.engine == "moshi" else "whisper-tiny.en"
+    config = config.model_copy(update={"stt": config.stt.model_copy(update=asked)})
+    figures = asyncio.run(stt.measure(config, args.recordings))
+    _say(args, stt.report([figures]) + "\n")
+    if args.write is not None:
+        given = {"engine": args.engine, "model": args.model, "recordings": args.recordings}
+        options = "".join(f" --{key} {value}" for key, value in given.items() if value)
+        command = f"heisenberg bench stt{options} --write {args.write}"
+        page.write(args.write, f"stt {figures.engine}", stt.section([figures], command, table.machine()))
+        _progress(f"wrote {args.write / page.PAGE}")
+    return {
+        "engine": figures.engine,
+        "model": figures.model,
+        "real_time_factor": figures.real_time_factor,
+        "word_error_rate": figures.word_error_rate,
+        "hearings": [asdict(hearing) for hearing in figures.hearings],
+    }
 
 
 def _models(config: "Config") -> tuple[str, str, str]:
