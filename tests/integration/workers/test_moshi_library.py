@@ -170,6 +170,26 @@ def test_a_device_that_computes_no_numbers_is_noticed(nonsense: Path) -> None:
         stepper.step(noise(1)[0])
 
 
+def test_when_it_happens_in_mid_sentence_the_next_model_goes_on(tones: Path) -> None:
+    said = "turn on the kitchen light."
+    load = [("mps", lambda checkpoint, _: TorchStepper(checkpoint, "cpu"))] * 2
+    engines = Engines(found(str(tones)), "auto", 1, list(load))
+    engines._candidates = [("cpu", load[0][1])]
+    listener = Listener(engines.stepper, engines.fall_back)
+    heard = []
+    for n, frame in enumerate(frames(tone_speech(said))):
+        if n == 22:
+            with torch.no_grad():
+                engines.stepper._lm.lm_model.text_linear.weight.fill_(float("nan"))  # type: ignore[attr-defined]
+        heard.append(listener.hear(frame))
+    listener.flush()
+
+    assert said == listener.text
+    assert ["cpu failed while it listened (cpu computes no numbers any more); cpu goes on."] == [
+        notice for one in heard for notice in one.notices
+    ]
+
+
 def test_a_gpu_that_is_not_there_is_replaced_by_the_cpu_with_a_notice(nonsense: Path) -> None:
     missing = next(device for device in ("mps", "cuda") if device != available("auto"))
     engines = Engines(found(str(nonsense)), missing, 1)
