@@ -21,10 +21,11 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from heisenberg.audio.devices import list_devices
-from heisenberg.core.config import Config, LlmConfig, WakewordConfig
+from heisenberg.core.config import Config, LlmConfig, SttConfig, WakewordConfig
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.llm.ollama_host import pull_command, server_url
 from heisenberg.runner import engines
+from heisenberg.runner.catalog import kyutai
 from heisenberg.runner.catalog.kits import KNOWN_MODELS, Kind
 from heisenberg.runner.catalog.store import Store
 from heisenberg.runner.connection import NOT_WYOMING
@@ -203,6 +204,8 @@ def _models(config: Config) -> Iterator[Finding]:
     store = Store(config.models.folder)
     listed = [name for name in config.models.catalog if name in (config.stt.model, config.llm.model)]
     yield from (Finding("model", "ok", f"{name} as models.catalog has it") for name in listed)
+    if config.stt.engine == "moshi" and config.stt.model not in listed:
+        yield from _streaming(store, config.stt)
     if config.stt.engine == "whisper" and config.stt.model not in listed:
         yield _model(store, "speech to text", "stt", "stt.model", config.stt.model)
     if config.llm.is_local and config.llm.model not in listed:
@@ -211,6 +214,23 @@ def _models(config: Config) -> Iterator[Finding]:
         yield _model(store, "voice", "tts", "tts.voice", config.tts.voice)
     if config.vad.turn_detector == "smart_turn":
         yield _model(store, "turn detector", "turn", "vad.turn_detector", "smart-turn")
+
+
+def _streaming(store: Store, stt: SttConfig) -> Iterator[Finding]:
+    """Kyutai's recogniser: its packages, and a model that writes down what it hears."""
+    if engines.has_moshi():
+        yield Finding("moshi packages", "ok", "all there; how fast it is here, it measures when it starts")
+    else:
+        yield Finding("moshi packages", "failed", "not installed", engines.GET_MOSHI)
+    found = _model(store, "speech to text", "stt", "stt.model", stt.model)
+    try:
+        if found.status == "ok":
+            kyutai.check_engine(stt.model, store.find(stt.model, "stt").files[0].parent, stt.engine)
+        else:
+            kyutai.refuse_speakers(stt.model)
+    except HeisenbergError as exc:
+        found = Finding(found.name, "failed", exc.message, "Correct stt.model.")
+    yield found
 
 
 def _model(store: Store, role: str, kind: Kind, key: str, name: str) -> Finding:

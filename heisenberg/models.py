@@ -7,14 +7,16 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import platformdirs
 
+from heisenberg.core.audio import Samples
 from heisenberg.core.config import Config, LlmConfig, TtsConfig
 from heisenberg.core.errors import ModelNotFound
+from heisenberg.core.recordings import Passage, Wanted
 from heisenberg.core.stages import LeaseService, Recogniser, ServiceLease, Voice
 from heisenberg.llm.analyst import SchemaAnalyst
 from heisenberg.llm.brain import SchemaBrain
@@ -33,6 +35,7 @@ from heisenberg.stt.buffered import BufferedRecogniser
 from heisenberg.stt.moshi import Signs, StreamingRecogniser
 from heisenberg.stt.openai import OpenAiRecogniser
 from heisenberg.stt.recordings import RecordingTranscriber
+from heisenberg.stt.spoken_language import with_guessed_language
 from heisenberg.stt.wyoming import passages
 from heisenberg.tts.espeak import EspeakVoice
 from heisenberg.tts.fallback import FallbackVoice
@@ -152,7 +155,8 @@ class Runner:
                 self._ears(Priority.API), remote.stretch, wait_s=wait_s, open_files=self._open_files
             )
         lease = self._leasing(model, Priority.API) if model else self._ears(Priority.API)
-        recognise = functools.partial(passages, stall_s=STRETCH_S)
+        is_kyutais = kyutai.is_kyutai(model.folder) if model and model.folder else stt.engine == "moshi"
+        recognise = self._kyutais_passages if is_kyutais else functools.partial(passages, stall_s=STRETCH_S)
         return RecordingTranscriber(lease, recognise, wait_s=wait_s, open_files=self._open_files)
 
     def voice(self) -> Voice:
@@ -231,6 +235,12 @@ class Runner:
             raise
         kyutai.check_engine(model.name, model.folder, stt.engine)
         return self._leasing(model, priority)
+
+    def _kyutais_passages(
+        self, service: ServiceLease, samples: Samples, wanted: Wanted
+    ) -> AsyncGenerator[Passage, None]:
+        found = passages(service, samples, wanted, stall_s=STRETCH_S)
+        return found if wanted.language else with_guessed_language(found, self._config.stt.languages)
 
     def _voice(
         self,

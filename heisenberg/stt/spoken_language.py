@@ -5,7 +5,11 @@ sentence; where nothing speaks for either, the caller's last guess stands.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from heisenberg.core.recordings import Passage
 
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _ACCENTS = frozenset("àâæçèéêëîïôœùûüÿ")
@@ -41,6 +45,17 @@ def guessed_language(text: str, among: Sequence[str], default: str) -> str:
     best = max(scores, key=lambda code: scores[code])
     is_tied = sum(score == scores[best] for score in scores.values()) > 1
     return default if not scores[best] or is_tied else best
+
+
+async def with_guessed_language(
+    passages: AsyncGenerator[Passage, None], among: Sequence[str]
+) -> AsyncGenerator[Passage, None]:
+    """*passages* of a recogniser that does not tell the language, with the one that their words are in."""
+    language = among[0]
+    async with aclosing(passages):
+        async for passage in passages:
+            language = guessed_language(passage.text, among, language)
+            yield replace(passage, language=language)
 
 
 def _score(text: str, code: str) -> int:

@@ -461,3 +461,27 @@ async def test_an_ollama_that_is_not_there_is_found_out() -> None:
 
     assert "failed" == found.status
     assert "No Ollama answers at" in found.found
+
+
+# ── the streaming recogniser ─────────────────────────────────────────────────────────────────────
+
+
+async def test_missing_packages_of_the_streaming_recogniser_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup.engines, "has_moshi", lambda: False)
+    found = await find("moshi packages", config(stt={"engine": "moshi"}))
+
+    assert ("failed", True) == (found.status, "make moshi" in found.remedy)
+
+
+async def test_its_model_has_to_be_pulled(tmp_path: Path) -> None:
+    found = await find("speech to text", config(stt={"engine": "moshi"}, models={"folder": tmp_path}))
+
+    assert ("failed", "Run heisenberg models pull stt-1b-en_fr.") == (found.status, found.remedy)
+
+
+async def test_a_model_that_talks_is_no_recogniser(tmp_path: Path) -> None:
+    told = {"engine": "moshi", "model": "kyutai/moshiko-pytorch-bf16"}
+    found = await find("speech to text", config(stt=told, models={"folder": tmp_path}))
+
+    assert "failed" == found.status
+    assert "what it says itself" in found.found

@@ -1,8 +1,11 @@
 """Telling English from French by the words."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 
-from heisenberg.stt.spoken_language import guessed_language
+from heisenberg.core.recordings import Passage
+from heisenberg.stt.spoken_language import guessed_language, with_guessed_language
 
 
 @pytest.mark.parametrize(
@@ -34,3 +37,13 @@ def test_where_nothing_can_be_told_it_is_as_before(text: str, default: str) -> N
 def test_only_what_is_configured_is_guessed() -> None:
     assert "en" == guessed_language("Bonjour tout le monde.", ("en",), "en")
     assert "de" == guessed_language("Bonjour tout le monde.", ("de",), "de")
+
+
+async def test_passages_of_a_recording_get_the_language_of_their_words() -> None:
+    async def told() -> AsyncGenerator[Passage, None]:
+        for at, text in enumerate(("Bonjour tout le monde.", "Paris.", "What is the time?")):
+            yield Passage(float(at), at + 1.0, text, "en")
+
+    found = [passage.language async for passage in with_guessed_language(told(), ("en", "fr"))]
+
+    assert ["fr", "fr", "en"] == found
