@@ -19,6 +19,9 @@ SHORTEST_CHARS = 12
 LONGEST_CHARS = 200
 """A stretch without an end is cut at a space before this."""
 
+BEFORE_GUILLEMET = (" ", "\u00a0", "\u202f")
+"""What French puts between the end of a sentence and the mark that closes its quotation."""
+
 _END = re.compile(
     r"(?P<sentence>[.!?…]+)(?P<closers>(?:[\u00a0\u202f ]?»|[\"'”’)\]])*)(?=\s|$)"
     r"|(?P<wide>[。！？]+[」』”]*)"  # Chinese and Japanese put no space after it
@@ -92,6 +95,8 @@ class SentenceCutter:
         if mark["line"]:
             return True
         if mark.end() == len(mark.string) and not (mark["wide"] or mark["comma"]):
+            return None
+        if mark["sentence"] and mark.string[mark.end() :] in BEFORE_GUILLEMET:
             return None
         if mark["clause"]:
             is_long = mark.end() >= FIRST_CLAUSE_CHARS and len(stretch.split()) >= FIRST_CLAUSE_WORDS

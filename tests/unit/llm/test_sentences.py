@@ -1,7 +1,7 @@
 """The cutter, over whole texts and over every way to cut them into pieces."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from heisenberg.llm.sentences import LONGEST_CHARS, SentenceCutter, sentences_of
@@ -131,6 +131,7 @@ SPEECH = st.text(alphabet=st.sampled_from("aAbI1 .,!?…;:—\n\u00a0\u202f«»\
 
 
 @given(SPEECH, st.lists(st.integers(0, 260)))
+@example("1! »", [3])
 def test_the_cuts_do_not_depend_on_the_pieces(text: str, places: list[int]) -> None:
     bounds = sorted({0, len(text), *(place for place in places if place < len(text))})
     pieces = [text[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
