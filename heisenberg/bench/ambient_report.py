@@ -48,9 +48,9 @@ class Figures:
     """Whether the datagrams are those of the log, in its order."""
     datagrams: int
     most_waiting: int
-    memory_mb: tuple[float, float]
-    """After a sixth of the talk, and at its end."""
-    children_mb: tuple[float, float]
+    memory_mb: tuple[float, float, float]
+    """After a sixth of the talk, after half, and at its end."""
+    children_mb: tuple[float, float, float]
 
     @property
     def is_clean(self) -> bool:
@@ -66,7 +66,8 @@ def judge(talked: Talked, config: Config) -> Figures:
     words, found, right = compare([each.text for each in talked.spoken], [event.text for event in heard])
     seconds = [event.seconds for event in completed]
     lates = [event.at - event.end for event in heard]
-    steady = talked.samples[len(talked.samples) // 6 :] or talked.samples
+    count = len(talked.samples)
+    points = [talked.samples[at] for at in (count // 6, count // 2, count - 1)]
     expected = _expected(talked)
     return Figures(
         audio_s=talked.seconds,
@@ -87,8 +88,8 @@ def judge(talked: Talked, config: Config) -> Figures:
         osc_matches=expected == _received(talked),
         datagrams=len(expected),
         most_waiting=max((sample.waiting for sample in talked.samples), default=0),
-        memory_mb=(steady[0].memory_mb, steady[-1].memory_mb),
-        children_mb=(steady[0].children_mb, steady[-1].children_mb),
+        memory_mb=(points[0].memory_mb, points[1].memory_mb, points[2].memory_mb),
+        children_mb=(points[0].children_mb, points[1].children_mb, points[2].children_mb),
     )
 
 
@@ -133,11 +134,20 @@ def report(figures: Figures) -> str:
         ["analyses begun / completed / failed", f"{figures.analyses} / {figures.completed} / {figures.failed}"],
         ["analyses that fit the schema", f"{figures.valid:.1%}"],
         ["time of an analysis, p50 / p95", f"{figures.analysis_s[0]:.2f} / {figures.analysis_s[1]:.2f} s"],
-        ["age of the newest sentence at its begin, first / last third", "{:.1f} / {:.1f} s".format(*figures.age_s)],
+        *(
+            [
+                [
+                    "age of the newest sentence at its begin, first / last third",
+                    "{:.1f} / {:.1f} s".format(*figures.age_s),
+                ]
+            ]
+            if late
+            else []
+        ),
         ["OSC datagrams as in the log, in its order", f"{'yes' if figures.osc_matches else 'NO'}, {figures.datagrams}"],
         ["most that waited to be understood", str(figures.most_waiting)],
-        ["memory, early / late", "{:.0f} / {:.0f} MB".format(*figures.memory_mb)],
-        ["the models' memory, early / late", "{:.0f} / {:.0f} MB".format(*figures.children_mb)],
+        ["memory after a sixth / half / all of it", "{:.0f} / {:.0f} / {:.0f} MB".format(*figures.memory_mb)],
+        ["the models' memory then", "{:.0f} / {:.0f} / {:.0f} MB".format(*figures.children_mb)],
     ]
     return markdown(["ambient mode", ""], rows)
 
@@ -148,7 +158,8 @@ def section(figures: Figures, command: str, machine: str) -> str:
 
 A synthesised talk of short English sentences, with pauses of 0.4 to 4 s between them, through the whole program and to
 a real OSC receiver. The cuts are compared with the written sentences word by word. No French voice comes with the
-starter kit, so the French talk is measured as text.
+starter kit, so the French talk is measured as text. The models' memory grows by what llama.cpp keeps of old prompts,
+128 MB at most.
 
 {report(figures)}
 

@@ -18,6 +18,10 @@ import xllamacpp
 from heisenberg.workers.lifeline import end_with_parent
 from heisenberg.workers.llama_table import OPTIONS
 
+OLD_PROMPTS_MIB = 128
+"""What is kept of earlier prompts beside those of the slots. llama.cpp would keep 8 GiB: in weeks of ambient mode, whose
+prompts are all alike and never the same, that fills."""
+
 Given = Sequence[tuple[str, str | None]]
 """Options in the order of the command line, with their values; None for a flag."""
 
@@ -31,6 +35,7 @@ def parameters(model: str, alias: str, host: str, port: int, given: Given = ()) 
     params.port = port
     params.n_ctx = 2048
     params.n_batch = params.n_ubatch  # a request that is given up is noticed between batches; larger ones gain nothing
+    params.cache_ram_mib = OLD_PROMPTS_MIB
     params.use_jinja = True
     params.endpoint_metrics = False
     params.verbosity = 0

@@ -202,7 +202,7 @@ for name, option in llama_table.OPTIONS.items():
 words = "--model m --alias a --port 1 --threads-batch 3 --threads 2 --ctx-size 77 --no-jinja".split()
 params = llama.parameters(*llama._command_line(words))
 assert (2, 3) == (params.cpuparams.n_threads, params.cpuparams_batch.n_threads)
-assert (77, False) == (params.n_ctx, params.use_jinja)
+assert (77, False, llama.OLD_PROMPTS_MIB) == (params.n_ctx, params.use_jinja, params.cache_ram_mib)
 try:
     llama.parameters("m", "a", "127.0.0.1", 1, [("flash-attn", "maybe")])
 except ValueError as exc:
