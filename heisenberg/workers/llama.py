@@ -19,8 +19,8 @@ from heisenberg.workers.lifeline import end_with_parent
 from heisenberg.workers.llama_table import OPTIONS
 
 OLD_PROMPTS_MIB = 128
-"""What is kept of earlier prompts beside those of the slots. llama.cpp would keep 8 GiB: in weeks of ambient mode, whose
-prompts are all alike and never the same, that fills."""
+"""What is kept of earlier prompts beside those of the slots. llama.cpp would keep 8 GiB, which fills in an evening of
+ambient mode: its prompts are all alike and never the same."""
 
 Given = Sequence[tuple[str, str | None]]
 """Options in the order of the command line, with their values; None for a flag."""
