@@ -19,15 +19,20 @@ SHORTEST_CHARS = 12
 LONGEST_CHARS = 200
 """A stretch without an end is cut at a space before this."""
 
-BEFORE_GUILLEMET = (" ", "\u00a0", "\u202f")
-"""What French puts between the end of a sentence and the mark that closes its quotation."""
 
-_END = re.compile(
-    r"(?P<sentence>[.!?…]+)(?P<closers>(?:[\u00a0\u202f ]?»|[\"'”’)\]])*)(?=\s|$)"
-    r"|(?P<wide>[。！？]+[」』”]*)"  # Chinese and Japanese put no space after it
-    r"|(?P<line>\n)"
-    r"|(?P<clause>(?P<comma>(?<=[^\W\d_])[,;])|[,;:—–](?=\s|$))"  # both dashes; no space after a letter's comma
-)
+def _ends(closers: str) -> re.Pattern[str]:
+    """What may end a stretch, where *closers* may stand behind a sentence."""
+    return re.compile(
+        rf"(?P<sentence>[.!?…]+)(?P<closers>{closers})(?=\s|$)"
+        r"|(?P<wide>[。！？]+[」』”]*)"  # Chinese and Japanese put no space after it
+        r"|(?P<line>\n)"
+        r"|(?P<clause>(?P<comma>(?<=[^\W\d_])[,;])|[,;:—–](?=\s|$))"  # both dashes; no space after a letter's comma
+    )
+
+
+_END = _ends(r"(?:[\u00a0\u202f ]?»|[\"'”’)\]])*")
+_END_UNQUOTED = _ends(r"[»\"'”’)\]]*")
+"""The same where no guillemet is open that one behind a space could close."""
 
 _ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof sr jr st mt gen capt rev hon vs approx dept inc ltd co corp e.g i.e cf viz "
@@ -75,7 +80,7 @@ class SentenceCutter:
     def _next_end(self, *, is_final: bool) -> int | None:
         """Where the next stretch ends, None if more text must decide."""
         text = self._text
-        for mark in _END.finditer(text):
+        for mark in _marks(text):
             if mark.end() > LONGEST_CHARS:
                 break
             is_end = self._is_end(mark)
@@ -94,9 +99,7 @@ class SentenceCutter:
             return False
         if mark["line"]:
             return True
-        if mark.end() == len(mark.string) and not (mark["wide"] or mark["comma"]):
-            return None
-        if mark["sentence"] and mark.string[mark.end() :] in BEFORE_GUILLEMET:
+        if mark.end() == len(mark.string) and not mark["comma"]:
             return None
         if mark["clause"]:
             is_long = mark.end() >= FIRST_CLAUSE_CHARS and len(stretch.split()) >= FIRST_CLAUSE_WORDS
@@ -104,6 +107,12 @@ class SentenceCutter:
         if len(stretch) < SHORTEST_CHARS and not self._is_first:
             return False
         return True if mark["wide"] else _ends_sentence(mark, stretch)
+
+
+def _marks(text: str) -> Iterator[re.Match[str]]:
+    for mark in _END.finditer(text):
+        is_open = text.count("«", 0, mark.start()) > text.count("»", 0, mark.start())
+        yield mark if is_open else _END_UNQUOTED.match(text, mark.start()) or mark
 
 
 def _ends_sentence(mark: re.Match[str], stretch: str) -> bool | None:

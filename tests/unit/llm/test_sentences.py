@@ -132,6 +132,7 @@ SPEECH = st.text(alphabet=st.sampled_from("aAbI1 .,!?…;:—\n\u00a0\u202f«»\
 
 @given(SPEECH, st.lists(st.integers(0, 260)))
 @example("1! »", [3])
+@example("1。。", [2])
 def test_the_cuts_do_not_depend_on_the_pieces(text: str, places: list[int]) -> None:
     bounds = sorted({0, len(text), *(place for place in places if place < len(text))})
     pieces = [text[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
