@@ -1,7 +1,7 @@
 """The sound of an utterance that is fed bit by bit, kept so that it can be sent, and sent again.
 
 It is the queue of a streaming recogniser and its memory in one: whoever sends keeps a sample number of his own. Only
-the last minute and a quarter is kept.
+the last minute and a quarter is kept, and before that what was not heard yet: a file is read faster than it is heard.
 """
 
 from collections import deque
@@ -13,16 +13,22 @@ from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
 KEPT_S = 75.0
 """A command has at most 60 (``vad.max_command_seconds``), and some silence around them."""
 
+MOST_BEHIND_S = 600.0
+"""Whoever is further behind will never catch up: the oldest sound is dropped. 19 MB."""
+
 
 class FedSound:
     """16 kHz samples by number, from the utterance's first.
 
     Args:
         kept_s: seconds that are kept, at least.
+        most_s: seconds that are kept, at most.
     """
 
-    def __init__(self, kept_s: float = KEPT_S) -> None:
-        self._most = int(kept_s * PIPELINE_RATE_HZ)
+    def __init__(self, kept_s: float = KEPT_S, most_s: float = MOST_BEHIND_S) -> None:
+        self._kept = int(kept_s * PIPELINE_RATE_HZ)
+        self._most = int(most_s * PIPELINE_RATE_HZ)
+        self._heard_to = 0
         self._parts: deque[Samples] = deque()
         self._fed = 0
         self.first = 0
@@ -46,10 +52,15 @@ class FedSound:
             self._append(command[self.end :])
             return True
         self._parts.clear()
-        self.first = self.end = 0
+        self.first = self.end = self._heard_to = 0
         self._append(command)
         self._fed = self.end
         return False
+
+    def was_heard(self, end: int) -> None:
+        """Samples up to *end* (exclusive) were heard; they need not be kept for long."""
+        self._heard_to = max(self._heard_to, min(end, self.end))
+        self._drop()
 
     def forget(self) -> None:
         """Drop what is kept."""
@@ -74,5 +85,14 @@ class FedSound:
             return
         self._parts.append(samples.copy())
         self.end += len(samples)
-        while self.end - self.first - len(self._parts[0]) >= self._most:
-            self.first += len(self._parts.popleft())
+        self._drop()
+
+    def _drop(self) -> None:
+        """Parts that need not, or may not, be kept any longer."""
+        while self._parts:
+            after = self.first + len(self._parts[0])
+            is_spare = after <= self._heard_to and self.end - after >= self._kept
+            if not is_spare and self.end - after < self._most:
+                return
+            self._parts.popleft()
+            self.first = after

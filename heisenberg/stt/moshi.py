@@ -229,20 +229,28 @@ class StreamingRecognition:
             self._task = asyncio.create_task(self._follow(), name="streaming transcript")
         self.wake()
         try:
-            async with asyncio.timeout(self._recogniser.timeout_s):
-                await waiting
-        except TimeoutError:
-            raise self._late() from None
+            done, _ = await asyncio.wait({waiting}, timeout=self._recogniser.timeout_s)
+            if not done and self._is_alive:  # a file may have been fed much faster than it can be heard
+                await asyncio.wait({waiting}, timeout=(self._sound.end - self._processed) / PIPELINE_RATE_HZ)
+            if not waiting.done():
+                raise self._late()
+            waiting.result()
         finally:
+            waiting.cancel()
             if self._waiting is waiting:
                 self._waiting = None
+
+    @property
+    def _is_alive(self) -> bool:
+        """Whether the worker has said something of late."""
+        return self._service is not None and _now() - self._read_at < min(SILENT_S, self._recogniser.timeout_s)
 
     def _late(self) -> TranscriptionError:
         within = f"within {self._recogniser.timeout_s:g} s. See stt.timeout_seconds."
         if self._service is None:
             return TranscriptionError(f"No recogniser was free {within}", code="stt-timeout")
         message = f"The recogniser did not answer {within}"
-        if _now() - self._read_at >= min(SILENT_S, self._recogniser.timeout_s):
+        if not self._is_alive:
             self._service.condemn(message)  # one that is merely slow goes on
         return TranscriptionError(message, code="stt-timeout")
 
@@ -384,6 +392,7 @@ class StreamingRecognition:
             case wire.Heard():
                 self._failures = 0
                 self._processed = self._origin + int(told.at * PIPELINE_RATE_HZ)
+                self._sound.was_heard(self._processed)
                 self._recogniser.signs.pause(told)
                 self._text.add(told.text, told.words)
                 if told.text.strip() and self._on_partial is not None:

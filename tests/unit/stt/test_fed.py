@@ -24,9 +24,24 @@ def test_only_the_last_stretch_is_kept() -> None:
     sound = FedSound(kept_s=20 / 16_000)
     for start in range(0, 100, 10):
         sound.feed(ramp(start, start + 10))
+        sound.was_heard(start + 10)
 
     assert (80, 100) == (sound.first, sound.end)
     assert np.array_equal(ramp(80, 85), sound.read(0, 85))
+
+
+def test_what_was_not_heard_yet_is_kept_longer_though_not_for_ever() -> None:
+    """A file may be read much faster than it is heard."""
+    sound = FedSound(kept_s=20 / 16_000, most_s=60 / 16_000)
+    for start in range(0, 50, 10):
+        sound.feed(ramp(start, start + 10))
+    kept = sound.first
+    for start in range(50, 100, 10):
+        sound.feed(ramp(start, start + 10))
+    bounded = sound.first
+    sound.was_heard(95)
+
+    assert (0, 40, 80) == (kept, bounded, sound.first)
 
 
 def test_a_command_that_goes_on_adds_its_end_which_is_then_fed_again() -> None:
@@ -59,6 +74,7 @@ def test_of_a_long_command_only_what_is_kept_is_compared() -> None:
     sound = FedSound(kept_s=20 / 16_000)
     for start in range(0, 100, 10):
         sound.feed(ramp(start, start + 10))
+        sound.was_heard(start + 10)
 
     assert sound.take(ramp(0, 105))
     assert 105 == sound.end

@@ -14,6 +14,7 @@ from heisenberg.core.errors import ModelFailedToStart, TranscriptionError
 from heisenberg.core.recordings import TimedWord
 from heisenberg.core.stages import Recognition
 from heisenberg.stt import moshi
+from heisenberg.stt.fed import FedSound
 from heisenberg.stt.moshi import Signs, StreamingRecogniser
 from tests.fakes.moshi_service import FRAME, moshi_service, spoken
 from tests.fakes.stages import FakeService
@@ -386,10 +387,25 @@ async def test_the_language_is_asked_for(configured: str, asked: str | None) -> 
     assert (asked or "en") == found.language
 
 
-async def test_a_service_that_is_a_minute_behind_goes_on_with_what_is_said_now(
-    caplog: pytest.LogCaptureFixture,
+async def test_what_is_fed_faster_than_it_is_heard_waits() -> None:
+    """A file may be read as fast as possible: nothing of its four minutes is lost."""
+    async with moshi_service() as service:
+        listener = Listener(service)
+        async with listener.utterance() as recognition:
+            recognition.feed(spoken("alpha"))
+            for _ in range(3):
+                recognition.feed(np.zeros(1_216_000, dtype=np.int16))
+            recognition.feed(spoken("delta"))
+            found = await recognition.finish(THREE[:0])
+
+    assert "alpha delta" == found.text
+
+
+async def test_a_service_that_is_hopelessly_behind_goes_on_with_what_is_said_now(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The queue has a bound: memory does not grow where the machine is too slow."""
+    monkeypatch.setattr(moshi, "FedSound", lambda: FedSound(most_s=76.0))
     async with moshi_service() as service:
         listener = Listener(service)
         async with listener.utterance() as recognition:
