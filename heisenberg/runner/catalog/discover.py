@@ -1,4 +1,5 @@
-"""Models in folders of the user's choice: GGUF files, Whisper and Kyutai folders and Piper voices, at any depth.
+"""Models in folders of the user's choice: GGUF files, Whisper, Kyutai and Kokoro folders and Piper voices, at any
+depth.
 
 Looks at names only; what a GGUF says of itself is read in ``headers.py``, and what becomes of it is decided in
 ``index.py``. The folders may hold anything: links in circles or out of the folder, files without end, things that
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heisenberg.runner.catalog import gguf_values, kyutai, shapes
+from heisenberg.runner.catalog import gguf_values, kokoro, kyutai, shapes
 from heisenberg.runner.catalog.kits import Kind
 
 DEPTH_MAX = 8
@@ -173,6 +174,8 @@ def _models_in(root: Path, folder: _Folder, warn: Warn) -> Iterator[Found]:
         if name.endswith(".onnx") and f"{name}.json" in folder.names:
             files = (folder.path / name, folder.path / f"{name}.json")
             yield Found(printable(name.removesuffix(".onnx")), "tts", files, None, publisher)
+    if speaker := kokoro.parts_of(folder.names):
+        yield Found(_folder_name(folder.path), "tts", tuple(folder.path / name for name in speaker), None, publisher)
     others = (name for name in folder.names if not name.endswith((".gguf", ".onnx")))
     recognised = shapes.recognise(others)
     if recognised is not None and recognised[0] == "stt" and not _speaks(folder.path):

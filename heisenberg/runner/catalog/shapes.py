@@ -1,5 +1,5 @@
-"""What a file or a folder is, judged by the names in it: a GGUF, a Whisper, a Kyutai checkpoint, a Piper voice, Smart
-Turn, or none of them.
+"""What a file or a folder is, judged by the names in it: a GGUF, a Whisper, a Kyutai checkpoint, a Piper voice,
+Kokoro, Smart Turn, or none of them.
 
 Reads names only, never contents; whether the weights load is the worker's business. Kyutai's recognisers and the
 models of theirs that speak have the same names: ``kyutai.py`` tells them apart.
@@ -8,6 +8,7 @@ models of theirs that speak have the same names: ``kyutai.py`` tells them apart.
 import re
 from collections.abc import Iterable
 
+from heisenberg.runner.catalog import kokoro
 from heisenberg.runner.catalog.kits import Kind
 
 WHISPER_NEEDS = frozenset({"config.json", "model.bin", "tokenizer.json"})
@@ -44,6 +45,8 @@ def recognise(names: Iterable[str]) -> tuple[Kind, tuple[str, ...]] | None:
     voices = [name for name in present if name.endswith(".onnx") and f"{name}.json" in present]
     if voices:
         return "tts", (voices[0], f"{voices[0]}.json")
+    if speaker := kokoro.parts_of(present):
+        return "tts", speaker
     turns = [name for name in present if is_turn_detector(name)]
     return ("turn", (turns[0],)) if turns else None
 
