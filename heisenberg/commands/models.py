@@ -151,6 +151,10 @@ def models_rm(names: Sequence[str], config: "Config") -> int:
     return 0
 
 
+def _known(size_bytes: int) -> str:
+    return megabytes(size_bytes) if size_bytes else ""
+
+
 def megabytes(size_bytes: int) -> str:
     """A size for people."""
     return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
@@ -182,7 +186,7 @@ def _print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         return
     cells = [("NAME", "FOR", "SIZE", "STATUS", "CONTEXT", "WHAT")]
     cells += [
-        (r["name"], ROLES[r["kind"]], megabytes(r["bytes"]), r["status"], str(r["context_tokens"] or ""), r["what"])
+        (r["name"], ROLES[r["kind"]], _known(r["bytes"]), r["status"], str(r["context_tokens"] or ""), r["what"])
         for r in rows
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(5)]
@@ -199,7 +203,7 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
         ("for", ROLES[facts["kind"]]),
         ("status", facts["status"]),
         ("path", facts["path"]),
-        ("size", megabytes(facts["bytes"])),
+        ("size", _known(facts["bytes"])),
         ("quantised", facts["quantisation"]),
         ("context", _context(facts)),
         ("can", ", ".join(facts["capabilities"])),

@@ -119,6 +119,17 @@ def running(loaded: Loaded, now: datetime) -> dict[str, Any]:
     }
 
 
+def all_running(loaded: Sequence[Loaded], now: datetime) -> list[dict[str, Any]]:
+    """``/api/ps``: a model that both generates and embeds has two processes, and is one entry."""
+    entries: dict[str, dict[str, Any]] = {}
+    for each in (running(one, now) for one in loaded if one.model.kind in TEXT):
+        known = entries.setdefault(each["name"], each)
+        if known is not each:
+            known["size"] += each["size"]
+            known["expires_at"] = max(known["expires_at"], each["expires_at"])
+    return list(entries.values())
+
+
 def shortened(vector: Sequence[float], dimensions: int) -> list[float]:
     """The first *dimensions* of an embedding, of length 1 again."""
     cut = list(vector[:dimensions])

@@ -51,9 +51,7 @@ async def tags(context: Context, scope: Scope, receive: Receive, send: Send) -> 
 
 async def running(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """GET /api/ps: the models in memory."""
-    now = datetime.now(UTC)
-    loaded = [entry for entry in context.fleet.loaded() if entry.model.kind in described.TEXT]
-    await send_json(send, {"models": [described.running(entry, now) for entry in loaded]})
+    await send_json(send, {"models": described.all_running(context.fleet.loaded(), datetime.now(UTC))})
 
 
 async def show(context: Context, scope: Scope, receive: Receive, send: Send) -> None:

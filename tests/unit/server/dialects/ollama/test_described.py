@@ -102,6 +102,16 @@ def test_a_second_process_goes_by_the_models_name() -> None:
     assert "qwen3-4b:latest" == described.running(Loaded(second, "loaded", 60.0, 0), NOW)["name"]
 
 
+def test_a_model_that_embeds_as_well_runs_once() -> None:
+    """In the memory of both its processes, until the later of their ends."""
+    second = replace(MODEL, name=f"{MODEL.name} (embeddings)")
+    both = [Loaded(MODEL, "loaded", 60.0, 0, 3_000), Loaded(second, "loaded", 90.0, 0, 1_000)]
+
+    assert [("qwen3-4b:latest", 4_000, described.running(both[1], NOW)["expires_at"])] == [
+        (entry["name"], entry["size"], entry["expires_at"]) for entry in described.all_running(both, NOW)
+    ]
+
+
 def test_shortened_embeddings_have_length_one() -> None:
     assert [0.6, 0.8] == pytest.approx(described.shortened([3.0, 4.0, 12.0], 2))
     assert [0.0] == described.shortened([0.0, 1.0], 1)
