@@ -25,7 +25,7 @@ from heisenberg.core.config import Config, LlmConfig, SttConfig, WakewordConfig
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.llm.ollama_host import pull_command, server_url
 from heisenberg.runner import engines
-from heisenberg.runner.catalog import kyutai
+from heisenberg.runner.catalog import kokoro, kyutai
 from heisenberg.runner.catalog.kits import KNOWN_MODELS, Kind
 from heisenberg.runner.catalog.store import Store
 from heisenberg.runner.connection import NOT_WYOMING
@@ -99,7 +99,7 @@ def _python(config: Config) -> Iterator[Finding]:
 def _packages(config: Config) -> Iterator[Finding]:
     wanted = ["onnxruntime", "faster_whisper", "pythonosc"]
     wanted += ["pymicro_wakeword"] if config.wakeword.engine == "microwakeword" else []
-    wanted += ["piper"] if config.tts.engine == "piper" else []
+    wanted += ["piper"] if config.tts.engine in ("piper", "kokoro") else []
     missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if missing:
         yield Finding("packages", "failed", f"missing: {', '.join(missing)}", "Run make setup.")
@@ -212,6 +212,8 @@ def _models(config: Config) -> Iterator[Finding]:
         yield _model(store, "language model", "llm", "llm.model", config.llm.model)
     if config.tts.engine == "piper":
         yield _model(store, "voice", "tts", "tts.voice", config.tts.voice)
+    if config.tts.engine == "kokoro":
+        yield _kokoro(store, config.tts.voice)
     if config.vad.turn_detector == "smart_turn":
         yield _model(store, "turn detector", "turn", "vad.turn_detector", "smart-turn")
 
@@ -231,6 +233,19 @@ def _streaming(store: Store, stt: SttConfig) -> Iterator[Finding]:
     except HeisenbergError as exc:
         found = Finding(found.name, "failed", exc.message, "Correct stt.model.")
     yield found
+
+
+def _kokoro(store: Store, configured: str) -> Finding:
+    """Kokoro's model, and the voice in it."""
+    name, voice = kokoro.model_and_voice(configured)
+    found = _model(store, "voice", "tts", "tts.voice", name)
+    if found.status != "ok" or not voice:
+        return found
+    try:
+        kokoro.check_voice(voice, kokoro.voices_in(store.find(name, "tts").files))
+    except HeisenbergError as exc:
+        return Finding("voice", "failed", exc.message, "Correct tts.voice.")
+    return Finding("voice", "ok", f"{voice} of {found.found}")
 
 
 def _model(store: Store, role: str, kind: Kind, key: str, name: str) -> Finding:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from heisenberg.llm.analyst import SchemaAnalyst
 from heisenberg.llm.brain import SchemaBrain
 from heisenberg.llm.ollama_host import server_url
 from heisenberg.runner import engines, llama_options
-from heisenberg.runner.catalog import kyutai
+from heisenberg.runner.catalog import kokoro, kyutai
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
 from heisenberg.runner.catalog.kits import Kind
@@ -166,7 +166,7 @@ class Runner:
     def speaker(self, model: Model | None = None, speed: float = 1.0, voice: str = "") -> Voice:
         """The voice *model* of the catalog, or the one that is configured, for other programs than the assistant.
 
-        *speed* multiplies the configured one; *voice* is one of a model on another server. Raises ModelNotFound if
+        *speed* multiplies the configured one; *voice* is one of a model that has several. Raises ModelNotFound if
         there is no fallback either.
         """
         tts = self._config.tts
@@ -180,7 +180,14 @@ class Runner:
             )
         if model is not None:
             context = {"speed": speed} if speed != 1.0 else {}
-            return WyomingVoice(self._leasing(model, Priority.API), timeout_s=tts.timeout_seconds, context=context)
+            known = voice if voice in model.voices else ""
+            voice_for = self._kokoro_voice(known, model.voices) if model.voices else None
+            return WyomingVoice(
+                self._leasing(model, Priority.API),
+                timeout_s=tts.timeout_seconds,
+                context=context,
+                voice_for=voice_for,
+            )
         if tts.engine == "none":
             tts = tts.model_copy(update={"engine": "piper"})
         return self._voice(tts, speed=speed, priority=Priority.API)
@@ -256,9 +263,9 @@ class Runner:
                 return SilentVoice()
             case "espeak":
                 return espeak
-            case "piper":
+            case "piper" | "kokoro":
                 context = (piper_context or {}) | ({"speed": speed} if speed != 1.0 else {})
-                return self._piper(tts, espeak, context, priority)
+                return self._own_voice(tts, espeak, context, priority)
             case "openai":
                 voice = OpenAiVoice(
                     RemoteService(tts.url, tts.api_key).lease,
@@ -268,22 +275,47 @@ class Runner:
                 voice = WyomingVoice(RemoteService(tts.url).lease, timeout_s=tts.timeout_seconds)
         return voice if tts.fallback == "none" else FallbackVoice(voice, (), espeak)
 
-    def _piper(self, tts: TtsConfig, espeak: Voice, context: dict[str, float], priority: Priority) -> Voice:
+    def _own_voice(self, tts: TtsConfig, espeak: Voice, context: dict[str, float], priority: Priority) -> Voice:
+        """Piper or Kokoro; espeak-ng where it is not installed."""
+        name, chosen = kokoro.model_and_voice(tts.voice) if tts.engine == "kokoro" else (tts.voice, "")
         try:
-            installed = self.store.find(tts.voice, "tts")
+            installed = self.store.find(name, "tts")
             onnx = installed.file(".onnx")
+            voices = kokoro.voices_in(installed.files)
+            voice_for = self._kokoro_voice(chosen, voices) if voices else None
         except ModelNotFound as exc:
             if tts.fallback == "none":
                 raise
-            self._warn_once(f"espeak-ng speaks in place of Piper. {exc}")
+            self._warn_once(f"espeak-ng speaks in place of {tts.engine.capitalize()}. {exc}")
             return espeak
-        model = self._model(tts.voice, installed)
-        voice = WyomingVoice(self._leasing(model, priority), timeout_s=tts.timeout_seconds, context=context)
+        model = self._model(name, installed)
+        voice = WyomingVoice(
+            self._leasing(model, priority), timeout_s=tts.timeout_seconds, context=context, voice_for=voice_for
+        )
         if tts.fallback == "none":
             return voice
         # A lane that others use, too, is not this one's to stop.
         give_up = functools.partial(self.fleet.give_up, model) if priority is Priority.VOICE else None
-        return FallbackVoice(voice, engines.piper_languages(onnx), espeak, give_up=give_up)
+        languages = frozenset(map(kokoro.language_of, voices)) or engines.piper_languages(onnx)
+        return FallbackVoice(voice, languages, espeak, give_up=give_up)
+
+    def _kokoro_voice(self, chosen: str, voices: Sequence[str]) -> Callable[[str | None], str]:
+        """Which of *voices* speaks a language.
+
+        *chosen* speaks its own; where it is empty, the configured one, else one of the configured language.
+        Raises ModelNotFound if *chosen* is not there.
+        """
+        if chosen:
+            kokoro.check_voice(chosen, voices)
+        else:
+            named = kokoro.model_and_voice(self._config.tts.voice)[1]
+            chosen = named if named in voices else kokoro.voice_for(self._usual_language(), voices[0], voices)
+        return lambda language: kokoro.voice_for(language, chosen, voices)
+
+    def _usual_language(self) -> str:
+        """ISO 639-1 code of what is mostly spoken here, as far as the configuration tells."""
+        configured = (self._config.llm.language, self._config.stt.language)
+        return next((language for language in configured if language != "auto"), "en")
 
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:
@@ -353,9 +385,13 @@ def assistants_models(config: Config) -> frozenset[str]:
     names = {
         config.stt.model: config.stt.engine in ("whisper", "moshi"),
         config.llm.model: config.llm.is_local,
-        config.tts.voice: config.tts.engine == "piper",
+        _voice_model(config.tts): config.tts.engine in ("piper", "kokoro"),
     }
     return frozenset(name for name, is_here in names.items() if is_here)
+
+
+def _voice_model(tts: TtsConfig) -> str:
+    return kokoro.model_and_voice(tts.voice)[0] if tts.engine == "kokoro" else tts.voice
 
 
 def _log_worker(what: str, model: str, reason: str) -> None:

@@ -293,8 +293,8 @@ class BrainConfig(Section):
 class TtsConfig(Section):
     """The voice."""
 
-    engine: Literal["piper", "espeak", "wyoming", "openai", "none"] = Field("piper", description="Text to speech; wyoming and openai use a server at tts.url, none only prints.")
-    voice: str = Field("piper-en_US-joe-medium", description="An installed voice, the path of a Piper .onnx, an espeak-ng voice such as fr, or with openai the server's name for it.")
+    engine: Literal["piper", "kokoro", "espeak", "wyoming", "openai", "none"] = Field("piper", description="Text to speech; kokoro speaks French and English in turns, wyoming and openai use a server at tts.url, none only prints.")
+    voice: str = Field("piper-en_US-joe-medium", description="An installed voice, the path of a Piper .onnx, one of Kokoro's such as ff_siwis, an espeak-ng voice such as fr, or with openai the server's name for it.")
     model: str = Field("tts-1", description="Model of the server at tts.url, with engine openai.")
     url: str = Field("", description="tcp://host:port of a Wyoming service, or http://host:port of an OpenAI-compatible server.")
     api_key: str = Field("", description="Key for tts.url, with engine openai.")

@@ -82,6 +82,12 @@ def piper(name: str, model: Path, config: TtsConfig, sockets: Path) -> NewSpec:
     return lambda: _worker("piper", name, str(model), options, sockets, {})
 
 
+def kokoro(name: str, model: Path, config: TtsConfig, sockets: Path) -> NewSpec:
+    """Kokoro as a Wyoming service; *model* is its .onnx file, with the voices beside it."""
+    options = ("--speed", str(config.speed), "--threads", str(_speech_threads()))
+    return lambda: _worker("kokoro", name, str(model), options, sockets, {})
+
+
 def piper_languages(model: Path) -> frozenset[str]:
     """ISO 639-1 codes that a Piper voice speaks, from the file beside it; empty if it does not say."""
     try:

@@ -45,7 +45,8 @@ def new_spec(model: Model, use: Use, config: Config, sockets: Path, slots: int) 
             start = engines.moshi if kyutai.is_kyutai(folder) else engines.whisper
             return start(model.name, str(folder), config.stt, sockets)
         case "tts":
-            return engines.piper(model.name, _file(model, ".onnx"), config.tts, sockets)
+            start_voice = engines.kokoro if model.voices else engines.piper
+            return start_voice(model.name, _file(model, ".onnx"), config.tts, sockets)
     embeds = use == "embed" or model.kind == "embedding"
     runtime = config.runner.runtimes.get(model.runtime or config.runner.runtime)
     llm = _under(runtime, config.llm)

@@ -1,13 +1,13 @@
-"""A voice over the Wyoming protocol: our own Piper worker, or any service on the network."""
+"""A voice over the Wyoming protocol: our own workers of Piper and Kokoro, or any service on the network."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 
 from wyoming.audio import AudioChunk as WyomingChunk
 from wyoming.audio import AudioStop
 from wyoming.error import Error
-from wyoming.tts import Synthesize
+from wyoming.tts import Synthesize, SynthesizeVoice
 
 from heisenberg.core.audio import AudioChunk
 from heisenberg.core.errors import SpeechError
@@ -22,22 +22,33 @@ class WyomingVoice:
         lease: gives the service for the length of a block.
         timeout_s: longest wait for the next stretch of sound, in seconds.
         context: hints that our own worker understands (``noise_scale``…).
+        voice_for: names the service's voice for a language; None leaves the voice to the service.
     """
 
-    def __init__(self, lease: LeaseService, *, timeout_s: float, context: dict[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        lease: LeaseService,
+        *,
+        timeout_s: float,
+        context: dict[str, float] | None = None,
+        voice_for: Callable[[str | None], str] | None = None,
+    ) -> None:
         self._lease = lease
         self._timeout_s = timeout_s
         self._context = context or {}
+        self._voice_for = voice_for
 
     async def speak(self, text: str, language: str | None = None) -> AsyncGenerator[AudioChunk, None]:
-        """Stream *text* as sound; *language* is the service's affair. Raises SpeechError or RunnerError."""
+        """Stream *text* as sound, by the voice for *language*. Raises SpeechError or RunnerError."""
+        voice = SynthesizeVoice(name=self._voice_for(language)) if self._voice_for else None
+        asked = Synthesize(text=text, voice=voice, context=dict(self._context))
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     service = await stack.enter_async_context(self._lease())
             except TimeoutError as exc:
                 raise SpeechError(f"No voice was ready within {self._timeout_s:g} s.", code="tts-timeout") from exc
-            sound = self._stream(service.url, text)
+            sound = self._stream(service.url, asked)
             try:
                 while True:
                     async with asyncio.timeout(self._timeout_s):
@@ -61,10 +72,10 @@ class WyomingVoice:
         async with self._lease():
             pass
 
-    async def _stream(self, uri: str, text: str) -> AsyncGenerator[AudioChunk, None]:
+    async def _stream(self, uri: str, asked: Synthesize) -> AsyncGenerator[AudioChunk, None]:
         try:
             async with connected(uri) as client:
-                await client.write_event(Synthesize(text=text, context=dict(self._context)).event())
+                await client.write_event(asked.event())
                 while (event := await client.read_event()) is not None:
                     if WyomingChunk.is_type(event.type):
                         yield _mono(WyomingChunk.from_event(event))

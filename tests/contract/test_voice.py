@@ -1,4 +1,4 @@
-"""What every voice does: the fake that the other tests rely on, the real Piper worker, and the real espeak-ng."""
+"""What every voice does: the fake that the other tests rely on, the real Piper and Kokoro, and the real espeak-ng."""
 
 import asyncio
 import contextlib
@@ -35,13 +35,20 @@ def piper(models: Path) -> Callable[[Path], NewSpec]:
     return lambda sockets: engines.piper(MODEL, models / MODEL / "en_US-joe-medium.onnx", TtsConfig(), sockets)
 
 
+def kokoro(models: Path) -> Callable[[Path], NewSpec]:
+    folder = models / "kokoro-82m-int8"
+    if not folder.is_dir():
+        pytest.skip("needs the French kit: heisenberg models pull french")
+    return lambda sockets: engines.kokoro(folder.name, folder / "kokoro.onnx", TtsConfig(), sockets)
+
+
 def leased(service: FakeService) -> WyomingVoice:
     return WyomingVoice(service.lease, timeout_s=60)
 
 
 @pytest.fixture(
     scope="module",
-    params=["fake", *(pytest.param(name, marks=pytest.mark.e2e) for name in ("piper", "espeak", "openai"))],
+    params=["fake", *(pytest.param(name, marks=pytest.mark.e2e) for name in ("piper", "kokoro", "espeak", "openai"))],
 )
 def new_voice(request: pytest.FixtureRequest, start_worker: StartWorker) -> Callable[[], Voice]:
     match request.param:
@@ -54,7 +61,8 @@ def new_voice(request: pytest.FixtureRequest, start_worker: StartWorker) -> Call
         case "openai":
             server = request.getfixturevalue("model_server")
             return lambda: OpenAiVoice(server.lease, model="tts-1", voice=MODEL, speed=1.0, timeout_s=60)
-    service = start_worker(piper(request.getfixturevalue("models")))
+    worker = {"piper": piper, "kokoro": kokoro}[request.param]
+    service = start_worker(worker(request.getfixturevalue("models")))
     return lambda: leased(service)
 
 

@@ -24,7 +24,7 @@ class SpeechEngines(Protocol):
     def speaker(self, model: Model | None = None, speed: float = 1.0, voice: str = "") -> Voice:
         """Text to speech with *model*, None for the configured one.
 
-        *speed* multiplies the configured one; *voice* is for models on other servers. Raises ModelNotFound.
+        *speed* multiplies the configured one; *voice* is for models that have several. Raises ModelNotFound.
         """
 
 

@@ -38,13 +38,15 @@ def speaker_named(context: Context, name: str, voice: str) -> Model | None:
 
     A voice that is installed decides; any other stands for the model's own.
     """
-    model = None if name == context.config.tts.voice else _named(context, name, "tts", SPEAKERS)
-    if model is not None and model.is_remote:
+    model = None if name == context.config.tts.voice else _speaker(context, name)
+    if model is not None and (model.is_remote or voice in model.voices):
         return model
     if voice.lower() in ("", *VOICES, name.lower()):
         return model
     if voice == context.config.tts.voice:
         return None
+    if (owner := _owner(context, voice)) is not None:
+        return owner
     try:
         return _named(context, voice, "tts", ())
     except (ModelNotFound, BadRequest) as exc:
@@ -53,8 +55,24 @@ def speaker_named(context: Context, name: str, voice: str) -> Model | None:
 
 def voices(context: Context) -> list[str]:
     """Names of the voices: the configured one, the other installed ones, then OpenAI's."""
-    installed = [model.name for model in context.fleet.catalog.all() if model.kind == "tts" and not model.is_remote]
+    installed = [name for model in _voice_models(context) for name in (model.name, *model.voices)]
     return list(dict.fromkeys([context.config.tts.voice, *installed, *VOICES[:-1]]))
+
+
+def _voice_models(context: Context) -> list[Model]:
+    return [model for model in context.fleet.catalog.all() if model.kind == "tts" and not model.is_remote]
+
+
+def _owner(context: Context, voice: str) -> Model | None:
+    """The model that has *voice* as one of several; None if there is none."""
+    return next((model for model in _voice_models(context) if voice in model.voices), None)
+
+
+def _speaker(context: Context, name: str) -> Model | None:
+    """The model called *name*; ``kokoro`` is the one that is installed, if any."""
+    if name == "kokoro" and (several := [model for model in _voice_models(context) if model.voices]):
+        return several[0]
+    return _named(context, name, "tts", SPEAKERS)
 
 
 def _of_many_languages(context: Context) -> Model | None:

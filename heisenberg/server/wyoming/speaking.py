@@ -12,6 +12,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from heisenberg.core.audio import AudioChunk
 from heisenberg.core.config import Config
 from heisenberg.core.stages import Voice
+from heisenberg.runner.catalog import kokoro
 from heisenberg.runner.catalog.entry import Model
 from heisenberg.runner.catalog.index import Catalog
 from heisenberg.server.audio.engines import SpeechEngines
@@ -55,13 +56,12 @@ class Speaking:
         """Nothing to free."""
 
     def _utterance(self, voice: SynthesizeVoice | None) -> "_Utterance":
-        return _Utterance(self._engines.speaker(self._model(voice)), self._answers)
+        name = (voice.name if voice else None) or ""
+        return _Utterance(self._engines.speaker(self._model(name), voice=name), self._answers)
 
-    def _model(self, voice: SynthesizeVoice | None) -> Model | None:
-        """Raises ModelNotFound."""
-        if voice is None or not voice.name or voice.name not in {m.name for m in _installed(self._catalog)}:
-            return None  # the configured one, which is offered by its name, too
-        return self._catalog.find(voice.name)
+    def _model(self, voice: str) -> Model | None:
+        """The model called *voice*, or that has it; None for the configured one, which is offered by its name, too."""
+        return next((model for model in _installed(self._catalog) if voice in (model.name, *model.voices)), None)
 
 
 class _Utterance:
@@ -116,7 +116,7 @@ def _installed(catalog: Catalog) -> list[Model]:
 
 def described(config: Config, catalog: Catalog) -> Info:
     """Which voices there are; the configured one first."""
-    names = dict.fromkeys([config.tts.voice, *(model.name for model in _installed(catalog))])
+    names = dict.fromkeys([config.tts.voice, *(name for m in _installed(catalog) for name in m.voices or (m.name,))])
     voices = [
         TtsVoice(
             name=name,
@@ -144,7 +144,9 @@ def described(config: Config, catalog: Catalog) -> Info:
 
 
 def _language(config: Config, voice: str) -> str:
-    """From a name such as ``piper-en_US-joe-medium``; else that of the answers."""
+    """From a name such as ``piper-en_US-joe-medium`` or ``ff_siwis``; else that of the answers."""
+    if kokoro.is_voice(voice):
+        return kokoro.language_of(voice)
     for part in voice.split("-"):
         if len(part) == 5 and part[2] == "_":
             return part
