@@ -1,13 +1,15 @@
 """Test speech and test noise, made on the spot: what the ears are tested with.
 
-Speech comes from the Piper voice of the starter kit and from espeak-ng; it is the same every time (fixed
-seeds) and is kept in the user's cache folder, because synthesis is slow. All sound is 16 kHz mono int16
-unless a rate is given. It says nothing about how real people in real rooms sound.
+Speech comes from the Piper voice of the starter kit, from the Kokoro of the French kit and from espeak-ng; it
+is the same every time (fixed seeds) and is kept in the user's cache folder, because synthesis is slow. All sound
+is 16 kHz mono int16 unless a rate is given. It says nothing about how real people in real rooms sound.
 
 Voices are named by strings: ``joe`` (Piper), ``joe+3`` (three semitones higher, which sounds like somebody
-else), ``joe#2`` (another seed: other timing), ``espeak:en-gb``, ``espeak:en-us+f3`` (an espeak-ng variant).
+else), ``joe#2`` (another seed: other timing), ``kokoro:ff_siwis`` (French that Whisper understands), ``espeak:en-gb``,
+``espeak:en-us+f3`` (an espeak-ng variant).
 """
 
+import functools
 import hashlib
 import re
 import subprocess
@@ -23,11 +25,15 @@ import pytest
 import soxr
 from piper import PiperVoice, SynthesisConfig
 
+from heisenberg.workers.kokoro import Kokoro
+
 RATE_HZ = 16_000
 PEAK = 0.5
 """Loudest sample of ``say``, as a fraction of full scale."""
 
 MODEL = "piper-en_US-joe-medium/en_US-joe-medium.onnx"
+KOKORO = "kokoro-82m-int8/kokoro.onnx"
+FRENCH = "kokoro:ff_siwis"
 _EDITION = "1"
 """Part of each cached file's name; raise it when the same arguments come to mean another sound."""
 
@@ -50,6 +56,11 @@ def say(text: str, voice: str = "joe", speed: float = 1.0, rate_hz: int = RATE_H
         np.save(partial, sound)
     Path(partial.name).replace(cached)  # whole or not at all: other test runs read here, too
     return sound
+
+
+def say_french(text: str, speed: float = 1.0) -> Sound:
+    """*text* in French, by a voice that Whisper base understands; else as :func:`say`."""
+    return say(text, FRENCH, speed)
 
 
 def silence(seconds: float, rate_hz: int = RATE_HZ) -> Sound:
@@ -105,8 +116,12 @@ def _synthesise(text: str, voice: str, speed: float, rate_hz: int) -> npt.NDArra
     if voice.startswith("espeak:"):
         sound, made_at = _espeak(text, voice.removeprefix("espeak:"), speed)
         return soxr.resample(sound, made_at, rate_hz)
+    if voice.startswith("kokoro:"):
+        onnxruntime.set_seed(1)
+        parts = list(_kokoro().sentences(text, voice.removeprefix("kokoro:"), speed))
+        return soxr.resample(np.concatenate(parts).astype(np.float64), 24_000, rate_hz)
     match = re.fullmatch(r"joe([+-]\d+)?(?:#(\d+))?", voice)
-    assert match, f"no voice {voice!r}: expected joe, joe+3, joe#2 or espeak:NAME"
+    assert match, f"no voice {voice!r}: expected joe, joe+3, joe#2, kokoro:NAME or espeak:NAME"
     pitch = 2 ** (int(match[1] or 0) / 12)
     sound, made_at = _piper(text, int(match[2] or 1), speed / pitch)
     return soxr.resample(sound, made_at * pitch, rate_hz)  # played faster: higher, and as short as asked for
@@ -121,6 +136,14 @@ def _piper(text: str, seed: int, speed: float) -> tuple[npt.NDArray[np.float64],
     config = SynthesisConfig(length_scale=1 / speed)
     parts = [chunk.audio_float_array for chunk in voice.synthesize(text, config)]
     return np.concatenate(parts).astype(np.float64), voice.config.sample_rate
+
+
+@functools.cache
+def _kokoro() -> Kokoro:
+    model = _models_folder() / KOKORO
+    if not model.is_file():
+        pytest.skip("needs the French kit: heisenberg models pull french")
+    return Kokoro(model, threads=1)
 
 
 def _models_folder() -> Path:

@@ -137,3 +137,21 @@ async def test_who_leaves_gives_the_lease_back_at_once() -> None:
 
         assert 0 == service.leases
         assert [] == service.condemned
+
+
+async def test_the_language_chooses_the_voice_where_there_are_several() -> None:
+    async with wyoming_service() as service:
+        voice = WyomingVoice(service.lease, timeout_s=5, voice_for={"fr": "ff_siwis", None: "af_heart"}.__getitem__)
+        for language in ("fr", None):
+            service.enqueue(START, sound(1), STOP)
+            assert 1 == len([chunk async for chunk in voice.speak("Hello.", language)])
+
+    assert ["ff_siwis", "af_heart"] == [request[0].data["voice"]["name"] for request in service.requests]
+
+
+async def test_a_service_with_one_voice_is_asked_for_none() -> None:
+    async with wyoming_service() as service:
+        service.enqueue(START, sound(1), STOP)
+        await spoken(service)
+
+    assert "voice" not in service.requests[0][0].data
