@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
@@ -30,8 +31,10 @@ from heisenberg.runner.catalog.kits import ArchivePart, HubSource, JointSource, 
 from heisenberg.runner.catalog.progress import SilentProgress
 from heisenberg.runner.catalog.pull import pull
 from heisenberg.runner.catalog.store import RECEIPT, Store
+from tests.fakes.gguf_writer import text, value
 
-WEIGHTS = bytes(range(256)) * 4096
+GGUF_HEADER = struct.pack("<4sIQQ", b"GGUF", 3, 0, 1) + text("general.architecture") + value("llama")
+WEIGHTS = (GGUF_HEADER + bytes(range(256)) * 4096)[: 1 << 20]
 CONFIG = b'{"a": 1}'
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
