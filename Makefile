@@ -22,8 +22,8 @@ moshi: setup ## install Kyutai's streaming recogniser, for stt.engine = "moshi" 
 demo: kit ## the whole pipeline on a spoken question, offline, with a timeline
 	@$(BIN)/heisenberg demo
 
-test: setup system-test kit moshi check ## check, then run every test; fetches PyTorch and another 253 MB, a second language model
-	@$(BIN)/heisenberg models pull gemma3-270m-base
+test: setup system-test kit moshi check ## check, then run every test; fetches PyTorch, a second language model and a French voice (355 MB)
+	@$(BIN)/heisenberg models pull gemma3-270m-base french
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup ## format, lint, types, import arrows, generated references

@@ -338,7 +338,12 @@ def _voice(config: Config) -> Iterator[Finding]:
     else:
         remedy = "apt install espeak-ng, brew install espeak-ng" if sys.platform != "win32" else "install espeak-ng"
         status: Literal["warning", "failed"] = "failed" if config.tts.engine == "espeak" else "warning"
-        yield Finding("fallback voice", status, "espeak-ng is not installed", f"{remedy} (needed for French).")
+        yield Finding(
+            "fallback voice",
+            status,
+            "espeak-ng is not installed",
+            f"{remedy} (needed for languages that the voice does not speak).",
+        )
 
 
 def _osc_targets(config: Config) -> Iterator[Finding]:

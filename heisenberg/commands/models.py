@@ -46,7 +46,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="fetch models, for example the kit starter",
         description="Fetch models. What is there already is left alone; an interrupted pull goes on where it stopped.",
     )
-    pull.add_argument("names", nargs="+", metavar="NAME", help="a model, the kit starter, or hf:OWNER/REPO[:FILE]")
+    pull.add_argument(
+        "names", nargs="+", metavar="NAME", help="a model, a kit (starter, french), or hf:OWNER/REPO[:FILE]"
+    )
     pull.add_argument("--force", action="store_true", help="fetch again what is there already")
     pull.add_argument("--verify", action="store_true", help="check every byte of what is there already")
     pull.set_defaults(run=lambda args, config: models_pull(args.names, config, force=args.force, verify=args.verify))
