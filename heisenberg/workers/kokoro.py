@@ -33,6 +33,12 @@ PRONOUNCED = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr", "h": "hi", "i": 
 STYLE = 256
 """Values that describe a voice, for each number of symbols."""
 
+AUDIBLE = 0.005
+"""Of full scale; what is below it before and after a sentence counts as silence."""
+
+LEAD_SECONDS, TAIL_SECONDS = 0.05, 0.2
+"""Silence that is left before and after a sentence; the model makes 0.4 s of each."""
+
 Samples = npt.NDArray[np.float32]
 
 
@@ -63,7 +69,7 @@ class Kokoro:
         language = PRONOUNCED[voice[0]]
         for sentence in self._phonemizer.phonemize(language, text):
             for piece in pieces(symbols("".join(sentence), language)):
-                yield self._sound(piece, self._style(voice, len(piece)), speed)
+                yield trimmed(self._sound(piece, self._style(voice, len(piece)), speed))
 
     def _sound(self, piece: list[int], style: Samples, speed: float) -> Samples:
         names = [each.name for each in self._inputs]
@@ -79,6 +85,14 @@ class Kokoro:
             self._styles[voice] = np.fromfile(self._folder / f"{voice}.bin", dtype="<f4").reshape(-1, 1, STYLE)
         styles = self._styles[voice]
         return np.asarray(styles[min(length, len(styles)) - 1], dtype=np.float32)
+
+
+def trimmed(sound: Samples) -> Samples:
+    """*sound*, with a little of its silence before and after; empty if there is nothing else."""
+    heard = np.flatnonzero(np.abs(sound) > AUDIBLE)
+    if not len(heard):
+        return sound[:0]
+    return sound[max(0, heard[0] - int(LEAD_SECONDS * RATE_HZ)) : heard[-1] + int(TAIL_SECONDS * RATE_HZ)]
 
 
 class KokoroHandler(ServiceHandler):

@@ -346,6 +346,28 @@ async def test_a_wyoming_service_that_does_not_answer_is_reported(key: str, url:
     assert f"{key}.url" in found.remedy
 
 
+@pytest.mark.parametrize(
+    ("voice", "status", "told"),
+    [
+        ("kokoro/ff_siwis", "ok", "ff_siwis of kokoro in "),
+        ("kokoro/ff_siwiss", "failed", 'no voice "ff_siwiss" here. There are af_heart, ff_siwis.'),
+        ("ff_siwis", "failed", "heisenberg models pull kokoro-82m-int8"),
+    ],
+)
+async def test_a_voice_of_kokoros_is_looked_for_in_its_model(
+    voice: str, status: str, told: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kokoro"
+    folder.mkdir()
+    for name in ("model.onnx", "ff_siwis.bin", "af_heart.bin"):
+        (folder / name).touch()
+
+    found = await find("voice", config(models={"folder": str(tmp_path)}, tts={"engine": "kokoro", "voice": voice}))
+
+    assert status == found.status
+    assert told in found.found
+
+
 @pytest.mark.parametrize(("engine", "status"), [("piper", "warning"), ("espeak", "failed")])
 async def test_espeak_is_missed_as_much_as_it_is_needed(
     engine: str, status: str, monkeypatch: pytest.MonkeyPatch

@@ -77,6 +77,14 @@ def test_how_many_may_use_it_at_once(use: Use, serves: bool, is_assistants: bool
     assert expected == (places.number, places.is_first_for_voice)
 
 
+def test_a_voice_with_voices_beside_it_is_a_kokoro(tmp_path: Path) -> None:
+    kokoro = Model("k", "tts", files=(tmp_path / "kokoro.onnx", tmp_path / "ff_siwis.bin"))
+    piper = Model("p", "tts", files=(tmp_path / "joe.onnx", tmp_path / "joe.onnx.json"))
+
+    assert "heisenberg.workers.kokoro" in spec(kokoro).argv
+    assert "heisenberg.workers.piper" in spec(piper).argv
+
+
 def test_speech_is_one_at_a_time() -> None:
     whisper = Model("w", "stt", files=(Path("/models/w"),))
 
