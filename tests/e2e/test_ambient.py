@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,23 @@ def visual_datagrams(datagrams: list[bytes]) -> list[tuple[str, object]]:
         elif address.startswith("/visual/") or address == "/heisenberg/transcript/final":
             found.append((address, value))
     return found
+
+
+def test_a_recording_as_fast_as_can_be_gives_the_same_sentences(tmp_path: Path) -> None:
+    parts = [speech.say(SENTENCES[0]), speech.silence(0.4), speech.say(SENTENCES[4]), speech.silence(0.9)]
+    wav = speech.write_wav(tmp_path / "short.wav", speech.join(*parts, speech.say(SENTENCES[6]), speech.silence(0.3)))
+    events = tmp_path / "paced.jsonl"
+    arguments = ["--mode", "ambient", "--input", str(wav), "--output", "none", "--events", str(events)]
+    paced = heisenberg("run", *arguments, "--set", "osc.targets=[]", "--set", "brain.commands=false")
+    fast = run_file(wav, tmp_path, "--mode", "ambient", settings=["brain.commands=false"])
+
+    def sentences(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+        heard = [event for event in found if event["type"] == "sentence_heard"]
+        return [(event["text"], event["start"], event["end"], event["reason"]) for event in heard]
+
+    assert (0, 0) == (paced.status, fast.status)
+    assert sentences(events_in(events)) == sentences(fast.events)
+    assert len(sentences(fast.events)) >= 2
 
 
 def test_a_command_is_answered_in_ambient_mode_too(tmp_path: Path) -> None:
