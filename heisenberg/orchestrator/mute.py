@@ -2,7 +2,7 @@
 
 The session turns it; the audio thread obeys at its next chunk. Because the very first stage sees zeros, nothing behind
 it (wake word, VAD, ring, ambient mode, a service on the network) needs to know. What happens to a command that is
-being spoken meanwhile is ``states.py``'s affair.
+being spoken meanwhile is ``machine.py``'s affair.
 """
 
 import numpy as np

@@ -41,10 +41,11 @@ from heisenberg.orchestrator.captures import Captures
 from heisenberg.orchestrator.hearing import Hearing, NewListener
 from heisenberg.orchestrator.inbox import Inbox, Item
 from heisenberg.orchestrator.interjection import Interjection, StopSpotter
+from heisenberg.orchestrator.machine import advance
 from heisenberg.orchestrator.manners import Bounds, Manners, Tally
 from heisenberg.orchestrator.mute import Mute
 from heisenberg.orchestrator.patience import Patience
-from heisenberg.orchestrator.states import Assistant, Message, State, advance
+from heisenberg.orchestrator.states import Assistant, Message, State
 from heisenberg.orchestrator.stop_words import says
 from heisenberg.orchestrator.telling import Telling
 from heisenberg.orchestrator.turn_task import TurnTask

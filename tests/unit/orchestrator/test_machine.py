@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from heisenberg.core.stages import EndReason
 from heisenberg.orchestrator import states
-from heisenberg.orchestrator.states import Assistant, Command, Message, Stage, State, advance
+from heisenberg.orchestrator.machine import advance
+from heisenberg.orchestrator.states import Assistant, Command, Message, Stage, State
 
 TURN, ATTEMPT = 7, 3
 BOTH = ((True, True), (True, False), (False, False))
