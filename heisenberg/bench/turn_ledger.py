@@ -27,7 +27,7 @@ from heisenberg.core.events import (
     WorkerStarted,
 )
 
-DROP_REASONS = frozenset({"no_speech", "no_followup", "stt_empty", "stopped", "interrupted", "input_lost"})
+DROP_REASONS = frozenset({"no_speech", "no_followup", "stt_empty", "stopped", "interrupted", "muted", "input_lost"})
 """Why a turn may end on purpose."""
 
 BOUND_SLACK_S = 25.0
