@@ -2,7 +2,7 @@
 
 Each command that is captured has a number (``listener.py``); an order names the last one that its sender knew of, so
 that a newer one is not given up for it. It keeps those numbers, and asks whichever audio thread there is; without one
-(typed questions only) nobody is asked. What a command means is ``session.py``'s affair.
+(typed questions only) nobody is asked. What a command means is ``turns.py``'s affair.
 """
 
 from heisenberg.orchestrator.hearing import Hearing
@@ -19,6 +19,13 @@ class Captures:
     def __init__(self, hearing: Hearing) -> None:
         self._hearing = hearing
         self._number = 0
+        self.is_over = False
+        """Whether the input is over: nobody will say anything more."""
+
+    @property
+    def can_listen(self) -> bool:
+        """Whether a command without a wake word can be captured."""
+        return self._hearing.listener is not None and not self.is_over
 
     def follow(self, capture: int) -> None:
         """*capture* is what the turn listens to."""
@@ -50,14 +57,14 @@ class Captures:
 
     def listen(self) -> bool:
         """Listen for a command without a wake word; whether anybody does."""
-        if self._hearing.listener is None:
+        if self._hearing.listener is None or self.is_over:
             return False
         self._number = self._hearing.listener.capture()
         return True
 
     def listen_on(self, seconds: float) -> bool:
         """The same after a reply, for a command that begins within *seconds*."""
-        if self._hearing.listener is None:
+        if self._hearing.listener is None or self.is_over:
             return False
         self._number = self._hearing.listener.capture(no_speech_s=seconds, after_reply=True)
         return True

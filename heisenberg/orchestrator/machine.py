@@ -11,7 +11,7 @@ Whoever asks to be listened to begins a turn as the wake word does. Whatever int
 over the reply) ends the turn and begins the next one. In a pause of the command a *draft* begins: it is transcribed
 and answered, and nobody notices until the endpoint commits it. While the microphone is muted nothing spoken begins.
 
-Nothing here waits, sends or knows the clock: ``session.py`` performs the commands. A message that bears
+Nothing here waits, sends or knows the clock: ``turns.py`` performs the commands. A message that bears
 an old turn or an old attempt, or does not fit the state, changes nothing.
 """
 

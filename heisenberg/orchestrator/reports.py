@@ -188,12 +188,10 @@ class ListenerDied:
 
 
 CommandReport = CommandBegan | CommandHeard | CommandPaused | CommandResumed | CommandDone
+TurnReport = WakeHeard | SpokenOver | Overheard | CommandReport
 SegmentReport = SegmentHeard | SegmentDone | TimePassed
 Report = (
-    WakeHeard
-    | SpokenOver
-    | Overheard
-    | CommandReport
+    TurnReport
     | SegmentReport
     | AllUnderstood
     | InputGone

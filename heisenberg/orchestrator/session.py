@@ -1,20 +1,17 @@
-"""The async shell around the state machine: one loop owns all state and performs the commands.
+"""One run of the assistant: one loop owns all state, and takes one thing after the other.
 
-Reports of the audio thread, typed questions and the results of a turn's work arrive in one inbox (``inbox.py``)
-and are handled one after the other. A turn's work is one task (``work.py``); ending or interrupting a
-turn cancels it, and whatever still carries its number is ignored. The audio thread itself is the affair of
-``hearing.py``, what it is asked to capture that of ``captures.py``, what is spoken over a reply that of
-``interjection.py``, and what the world is told goes through ``telling.py``.
+Reports of the audio thread, typed questions, commands from outside and the results of a turn's work arrive in one inbox
+(``inbox.py``). What concerns a turn goes to ``turns.py``, what ambient mode overheard to ``ambient/ambience.py``; the
+audio thread itself is the affair of ``hearing.py``, and what the world is told goes through ``telling.py``. Here stands
+who may ask for what, what an input that is lost or over means, and when all of it ends.
 """
 
 import asyncio
-import dataclasses
 import functools
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from heisenberg.core import logs
 from heisenberg.core.config import BrainConfig, PresetConfig
 from heisenberg.core.drops import Drops
 from heisenberg.core.errors import HeisenbergError
@@ -23,33 +20,26 @@ from heisenberg.core.events import (
     Failed,
     InputLost,
     InputRestored,
-    MuteChanged,
     OscSent,
-    SpeechEnded,
-    SpeechStarted,
     Stalled,
     StateChanged,
-    WakewordDetected,
     WorkerFailed,
     WorkerStarted,
 )
-from heisenberg.core.stages import EndReason, Recognition, Recorder, Sink
+from heisenberg.core.stages import EndReason, Recorder, Sink
 from heisenberg.orchestrator import reports as heard
 from heisenberg.orchestrator import states
 from heisenberg.orchestrator.ambient.ambience import Ambience, AmbientStages
 from heisenberg.orchestrator.captures import Captures
 from heisenberg.orchestrator.hearing import Hearing, NewListener
 from heisenberg.orchestrator.inbox import Inbox, Item
-from heisenberg.orchestrator.interjection import Interjection, StopSpotter
-from heisenberg.orchestrator.machine import advance
 from heisenberg.orchestrator.manners import Bounds, Manners, Tally
 from heisenberg.orchestrator.mute import Mute
 from heisenberg.orchestrator.patience import Patience
-from heisenberg.orchestrator.states import Assistant, Message, State
-from heisenberg.orchestrator.stop_words import says
+from heisenberg.orchestrator.states import State
 from heisenberg.orchestrator.telling import Telling
-from heisenberg.orchestrator.turn_task import TurnTask
-from heisenberg.orchestrator.work import Stages, TurnWork
+from heisenberg.orchestrator.turns import Turns
+from heisenberg.orchestrator.work import Stages
 
 log = logging.getLogger(__name__)
 
@@ -85,26 +75,26 @@ class Session:
         once: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stages = stages
-        self._bounds = bounds
-        self._patience = patience
-        self._recorder = recorder
-        self._mute = mute or Mute()
         self._once = once
-        self._manners = manners or Manners()
-        self._now = Assistant(follows_up=self._manners.followup_seconds > 0 and not once)
-        drops = drops or Drops()
-        self._telling = Telling(sinks, drops, lambda: self._now.turn)
+        manners, drops = manners or Manners(), drops or Drops()
+        self._telling = Telling(sinks, drops, lambda: self._turns.turn)
         self._inbox = Inbox(drops)
         self._hearing = Hearing(self._inbox.put)
         self._captures = Captures(self._hearing)
         self.ambience = None if ambient is None else self._new_ambience(ambient, drops)
-        self._spotter = StopSpotter(stages.recogniser, self._inbox.put, stages.stop_words)
-        self._interjection: Interjection | None = None
-        self._work: TurnWork | None = None
-        self._task = TurnTask(self._work_failed)
-        self._bound: asyncio.TimerHandle | None = None
-        self._input_ended = False
+        self._turns = Turns(
+            stages,
+            bounds,
+            manners,
+            self._captures,
+            self._telling,
+            self._inbox.put,
+            self._hold_ambience,
+            follows_up=manners.followup_seconds > 0 and not once,
+            mute=mute or Mute(),
+            patience=patience,
+            recorder=recorder,
+        )
         self._is_ending = False
         self._failure: HeisenbergError | None = None
 
@@ -148,8 +138,7 @@ class Session:
 
     def set_stop_words(self, stop_words: Sequence[str]) -> None:
         """From the next turn on, these silence the assistant."""
-        self._stages = dataclasses.replace(self._stages, stop_words=stop_words)
-        self._spotter.stop_words = stop_words
+        self._turns.set_stop_words(stop_words)
 
     def set_mode(self, mode: str) -> None:
         """Go on in ``assistant`` or ``ambient`` mode."""
@@ -211,8 +200,8 @@ class Session:
 
     def osc_sent(self, address: str) -> None:
         """For the OSC sink: a datagram left."""
-        if self._work is not None and not address.startswith("/heisenberg/"):  # a preset may have other names
-            self._work.watch.mark("first_visual")
+        if not address.startswith("/heisenberg/"):  # a preset may have other names
+            self._turns.visual_sent()
         self.emit(OscSent, address=address)
 
     def worker_changed(self, what: str, model: str, reason: str) -> None:
@@ -228,7 +217,7 @@ class Session:
 
         Raises: HeisenbergError if the audio thread fails and cannot be started anew.
         """
-        self.emit(StateChanged, state=self._now.state.value, previous="starting")
+        self.emit(StateChanged, state=self._turns.state.value, previous="starting")
         if self.ambience is not None:
             self.ambience.start()
         self._hearing.start()
@@ -241,7 +230,7 @@ class Session:
         finally:
             self._inbox.is_read = False
             try:
-                await self._abandon()
+                await self._turns.end(has_failed=self._failure is not None)
                 if self.ambience is not None:
                     await self.ambience.close()
             finally:
@@ -252,7 +241,7 @@ class Session:
     def _is_done(self) -> bool:
         if self._failure is not None:
             return True
-        if self._now.state is not State.IDLE:
+        if self._turns.state is not State.IDLE:
             return False
         if self._is_ending:
             return True
@@ -260,12 +249,12 @@ class Session:
             return True
         if self.ambience is not None and not self.ambience.is_at_rest:
             return False
-        return self._input_ended and self._inbox.is_empty and not self._inbox.has_questions
+        return self._captures.is_over and self._inbox.is_empty and not self._inbox.has_questions
 
     async def _handle_next(self) -> None:
-        question = self._inbox.next_question() if self._now.state is State.IDLE else None
+        question = self._inbox.next_question() if self._turns.state is State.IDLE else None
         if question is not None:
-            await self._step(question)
+            await self._turns.take(question)
         else:
             await self._handle(await self._inbox.take())
 
@@ -275,24 +264,20 @@ class Session:
                 self._inbox.put_off(item)
             case heard.EverythingStopped():
                 self._inbox.forget_questions()
-                await self._step(states.StopAsked())
-            case states.ListenAsked() if self._hearing.listener is None or self._input_ended:
+                await self._turns.take(states.StopAsked())
+            case states.ListenAsked() if not self._captures.can_listen:
                 log.warning("Nobody listens: there is no microphone, or its input has ended.")
-            case heard.WakeHeard():
-                await self._hear_wake_word(item)
-            case heard.SpokenOver(capture):
-                await self._hear_interjection(capture)
-            case heard.Overheard():
-                if self._work is not None and self._has_the_word:
-                    self._spotter.look(self._now.turn, item, self._reply)
             case (
-                heard.CommandBegan()
+                heard.WakeHeard()
+                | heard.SpokenOver()
+                | heard.Overheard()
+                | heard.CommandBegan()
                 | heard.CommandHeard()
                 | heard.CommandPaused()
                 | heard.CommandResumed()
                 | heard.CommandDone()
             ):
-                await self._hear_command(item)
+                await self._turns.hear(item)
             case heard.SegmentHeard() | heard.SegmentDone() | heard.TimePassed():
                 if self.ambience is not None:
                     self.ambience.take(item)
@@ -310,26 +295,15 @@ class Session:
             case heard.InputBack():
                 self.emit(InputRestored)
             case heard.InputEnded():
-                self._input_ended = True
-                self._end_overhearing()
-                if self._now.state is State.LISTENING:  # nobody is left who could end the command
+                self._end_input()
+                if self._turns.state is State.LISTENING:  # nobody is left who could end the command
                     self._inbox.put(states.CommandOver(EndReason.END_OF_INPUT, has_speech=False))
             case heard.NoMoreQuestions():
-                self._input_ended = True
-                self._end_overhearing()
+                self._end_input()
             case heard.ListenerDied(error):
                 await self._heal(error)
-            case states.WordsHeard() | states.NoWordsHeard() if self._interjection is None:
-                pass  # nobody waits for that any more
-            case states.Transcribed() if self._work is not None and self._is_awaited(item):
-                self._work.tell_transcript()
-                await self._step(item)
             case _:
-                await self._step(item)
-
-    def _is_awaited(self, transcribed: states.Transcribed) -> bool:
-        now = self._now
-        return now.state is State.THINKING and transcribed.attempt == now.attempt and not now.is_apologising
+                await self._turns.take(item)
 
     def _new_ambience(self, ambient: AmbientStages, drops: Drops) -> Ambience:
         return Ambience(
@@ -341,68 +315,17 @@ class Session:
             at_rest=functools.partial(self._inbox.put, heard.AllUnderstood()),
         )
 
-    def _end_overhearing(self) -> None:
+    def _hold_ambience(self, is_held: bool) -> None:
+        if self.ambience is not None:
+            self.ambience.hold(is_held)
+
+    # ── the input ────────────────────────────────────────────────────────────────────────────────
+
+    def _end_input(self) -> None:
+        """Nothing more will be said, or typed."""
+        self._captures.is_over = True
         if self.ambience is not None:
             self.ambience.end_input()
-
-    async def _hear_wake_word(self, wake: heard.WakeHeard) -> None:
-        if self._has_the_word and says(self._reply(), wake.name):
-            log.info("the assistant said its own wake word")
-            self._decline(wake.capture)
-            return
-        if self._now.state is State.LISTENING:
-            return  # too late: a command is being captured already
-        if self._now.is_muted:
-            self._decline(wake.capture)
-            return
-        self._captures.follow(wake.capture)
-        await self._step(states.Woke(wake.name, wake.score, wake.audio_at))
-        if self._recorder is not None:
-            self._recorder.heard(self._now.turn, "wake", wake.samples)
-
-    async def _hear_interjection(self, capture: int) -> None:
-        if not self._has_the_word or self._now.is_apologising or self._interjection is not None:
-            self._decline(capture)
-            return
-        stages, resume_s = self._stages, self._manners.resume_seconds
-        self._interjection = Interjection(
-            self._now.turn, capture, stages.recogniser, self._inbox.put, self._reply, stages.stop_words, resume_s
-        )
-        await self._step(states.SpokenOver())
-
-    async def _hear_command(self, report: heard.CommandReport) -> None:
-        interjection, work = self._interjection, self._work
-        if interjection is not None and report.capture == interjection.capture:
-            interjection.take(report)
-        elif work is not None and self._captures.is_followed(report.capture) and self._now.state is State.LISTENING:
-            await self._follow_command(report, work)
-
-    async def _follow_command(self, report: heard.CommandReport, work: TurnWork) -> None:
-        match report:
-            case heard.CommandBegan():
-                self.emit(SpeechStarted)
-            case heard.CommandHeard(_, samples):
-                work.hear(samples)
-            case heard.CommandPaused():
-                work.take_command(report)
-                if self._patience is not None:
-                    await self._patience.begin(report.samples, functools.partial(self._captures.wait_for, report))
-                await self._step(states.Paused())
-            case heard.CommandResumed():
-                await self._step(states.Resumed())
-            case heard.CommandDone():
-                await self._end_command(report, work)
-
-    async def _end_command(self, command: heard.CommandDone, work: TurnWork) -> None:
-        self.emit(SpeechEnded, audio_seconds=round(command.speech_seconds, 3), reason=command.reason.value)
-        if self._recorder is not None:
-            self._recorder.heard(self._now.turn, "command", command.heard)
-        if not (self._now.has_draft and command.was_paused):
-            work.take_command(command)
-        elif self._now.draft is not None:
-            work.tell_transcript()
-        work.watch.mark("endpoint")
-        await self._step(states.CommandOver(command.reason, bool(len(command.samples)), command.was_paused))
 
     async def _heal(self, error: Exception) -> None:
         known = error if isinstance(error, HeisenbergError) else HeisenbergError(f"The audio thread failed: {error!r}.")
@@ -412,229 +335,17 @@ class Session:
         log.error("%s Starting it again.", known)
         self.emit(InputLost)
         self._hearing.heal(self._hear_again)
-        if self._interjection is not None:
-            self._inbox.put(states.NoWordsHeard(self._now.turn))
-        await self._step(states.CommandOver(EndReason.INPUT_LOST, has_speech=False))
+        await self._turns.lose_input()
 
     def _hear_again(self) -> None:
         """Another audio thread listens."""
-        self._captures.begin_anew()
         if self.ambience is not None:
             self.ambience.begin_anew()
-        if self._now.state is State.LISTENING:
-            self._inbox.put(states.CommandOver(EndReason.INPUT_LOST, has_speech=False))
         self.emit(InputRestored)
-        if self._has_the_word:
-            self._captures.guard()
+        self._turns.hear_anew()
 
     def _fail(self, known: HeisenbergError) -> None:
         self._failure = known
-        if self._is_open():
+        if self._turns.is_open:
             self.tally.failed += 1
         self.emit(Failed, code=known.code, message=known.message)
-
-    # ── the state machine ────────────────────────────────────────────────────────────────────────
-
-    async def _step(self, message: Message) -> None:
-        before = self._now
-        self._now, commands = advance(before, message)
-        is_new_turn = self._now.turn != before.turn
-        if self._now.state is not before.state and not is_new_turn:
-            self._enter(before.state)
-        for command in commands:
-            await self._perform(command, before)
-
-    def _enter(self, previous: State) -> None:
-        """The state changed (or a turn began): bound it, and say so."""
-        if self._bound is not None:
-            self._bound.cancel()
-            self._bound = None
-        state, seconds = self._now.state, self._bounds.of(self._now.state)
-        if seconds is not None:
-            self._bound = self._loop.call_later(
-                seconds, self._inbox.put, states.BoundReached(self._now.turn, state, seconds)
-            )
-        if self._has_the_word:
-            self._captures.guard(is_sounding=state is State.SPEAKING)
-        self.emit(StateChanged, state=state.value, previous=previous.value)
-        if self.ambience is not None:
-            self.ambience.hold(state is not State.IDLE)
-
-    async def _perform(self, command: states.Command, before: Assistant) -> None:
-        if isinstance(command, states.Begin):
-            await self._begin_turn(command.message, before.state)
-            return
-        if isinstance(command, states.Mute):
-            self._mute.is_on = command.is_muted
-            self.emit(MuteChanged, is_muted=command.is_muted)
-            return
-        work, attempt = self._work, self._now.attempt
-        assert work is not None, "a turn began without its work"
-        match command:
-            case states.Draft():
-                await self._begin(work.transcribe(attempt))
-            case states.DropDraft():
-                await self._task.cancel()
-                work.drop_draft()
-            case states.Judge(text):
-                if self._patience is not None:
-                    self._patience.judge(text, work.language)
-            case states.Transcribe():
-                await self._begin(work.transcribe(attempt))
-            case states.Listen(is_followup):
-                await self._listen(work, is_followup=is_followup)
-            case states.Commit(reason):
-                work.commit(reason)
-            case states.Answer(text):
-                await self._begin(work.answer(text, attempt))
-            case states.Say(text):
-                await self._begin(work.say(text, attempt))
-            case states.Apologise(code, message):
-                await self._apologise(work, code, message)
-            case states.Hush():
-                await work.hold()
-            case states.SpeakOn():
-                await self._end_interjection()
-                await work.go_on()
-                self._captures.guard()
-            case states.Complete():
-                self._telling.completed(work.turn, work.watch.marks())
-            case states.Drop(reason):
-                self._drop(work, reason)
-            case states.Cancel():
-                await self._cancel(work)
-            case states.Rest():
-                await self._rest()
-
-    async def _begin_turn(self, message: Message | None, previous: State) -> None:
-        logs.bind_turn(self._now.turn)
-        if isinstance(message, states.Woke):
-            score, at = round(message.score, 4), round(message.audio_at, 3)
-            self.emit(WakewordDetected, name=message.name, score=score, audio_at=at)
-        interjection = self._interjection if isinstance(message, states.WordsHeard) else None
-        recognition = None if interjection is None else await self._take_over(interjection)
-        await self._end_interjection()
-        work = self._work = self._new_work(message, recognition)
-        self._enter(previous)
-        if self._now.state is State.LISTENING:
-            work.prepare()
-        if recognition is not None:
-            self.emit(SpeechStarted)
-        if interjection is not None and interjection.pending is not None:
-            await self._hear_command(interjection.pending)
-
-    async def _take_over(self, interjection: Interjection) -> Recognition:
-        """The turn begins with what was spoken over the one before."""
-        self._interjection = self._work = None
-        self._captures.follow(interjection.capture)
-        return await interjection.hand_over(self._tell_partial)
-
-    def _tell_partial(self, text: str) -> None:
-        if self._work is not None:
-            self._work.tell_partial(text)
-
-    def _new_work(self, message: Message | None, recognition: Recognition | None) -> TurnWork:
-        phrase, typed = self._manners.wake_phrase, ""
-        match message:
-            case states.Woke(name):
-                phrase = name
-            case states.TextAsked(text):
-                phrase, typed = "", text
-            case states.SayAsked():
-                phrase = ""
-        emit = functools.partial(self.emit, turn=self._now.turn)
-        put = self._inbox.put
-        return TurnWork(
-            self._now.turn, self._stages, emit, put, wake_phrase=phrase, typed=typed, recognition=recognition
-        )
-
-    async def _listen(self, work: TurnWork, *, is_followup: bool) -> None:
-        """Wait for the command once more, or for the next one."""
-        if not is_followup:
-            await work.reopen()
-            if self._interjection is not None:
-                await self._end_interjection()
-                await work.go_on()
-        seconds = self._manners.followup_seconds
-        if self._input_ended or not (self._captures.listen_on(seconds) if is_followup else self._captures.listen()):
-            self._inbox.put(states.CommandOver(EndReason.END_OF_INPUT, has_speech=False))
-
-    async def _apologise(self, work: TurnWork, code: str, message: str) -> None:
-        work.tell_transcript()
-        self._telling.failed(code, message)
-        await self._task.cancel()
-        if self._interjection is not None:
-            await self._end_interjection()
-            await work.go_on()
-        await self._begin(work.apologise(self._now.attempt))
-
-    def _drop(self, work: TurnWork, reason: str) -> None:
-        work.tell_transcript()
-        self._telling.dropped(work.turn, reason)
-
-    async def _begin(self, work: Coroutine[None, None, None]) -> None:
-        """Make *work* what the turn does, in place of what it did before."""
-        await self._task.begin(work, f"turn {self._now.turn}")
-
-    def _work_failed(self, error: BaseException) -> None:
-        """A fault of ours in a turn must not leave it open until its bound."""
-        text = f"A fault in Heisenberg: {error!r}."
-        self._inbox.put(states.StageFailed(self._now.turn, self._now.attempt, states.Stage.TTS, "internal", text))
-
-    # ── who has the word ─────────────────────────────────────────────────────────────────────────
-
-    @property
-    def _has_the_word(self) -> bool:
-        return self._now.state in (State.THINKING, State.SPEAKING)
-
-    def _reply(self) -> str:
-        """What the assistant is saying, as far as it is known."""
-        return "" if self._work is None else self._work.reply
-
-    def _decline(self, capture: int) -> None:
-        """What began as *capture* is not wanted."""
-        if self._now.state is State.LISTENING:
-            return  # another command is being waited for, and its order is on the way
-        self._captures.learn(capture)
-        if self._has_the_word:
-            self._captures.guard()
-        else:
-            self._captures.arm()
-
-    async def _end_interjection(self) -> None:
-        interjection, self._interjection = self._interjection, None
-        if interjection is not None:
-            self._captures.learn(interjection.capture)
-            await interjection.close()
-
-    # ── the end of a turn ────────────────────────────────────────────────────────────────────────
-
-    def _is_open(self) -> bool:
-        """Whether the turn's fate is still to be told."""
-        return self._now.state is not State.IDLE and not self._now.is_apologising
-
-    async def _abandon(self) -> None:
-        """The session ends; a turn that is under way is not lost silently."""
-        if self._is_open() and self._failure is None and self._work is not None:
-            self._drop(self._work, "interrupted")
-        if self._bound is not None:
-            self._bound.cancel()
-        await self._rest()
-
-    async def _cancel(self, work: TurnWork) -> None:
-        """Nothing of the turn goes on. Its voice first: that is what people notice."""
-        await work.fall_silent()
-        await self._task.cancel()
-        await work.close()
-        work.shut()
-        await self._spotter.close()
-        if self._patience is not None:
-            await self._patience.close()
-        self._telling.losses()
-
-    async def _rest(self) -> None:
-        """Nothing of the turn goes on; hear the wake word again."""
-        await self._end_interjection()
-        if self._work is not None:
-            await self._cancel(self._work)
-        self._captures.arm()

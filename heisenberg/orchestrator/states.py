@@ -1,6 +1,6 @@
 """The words of the turn's state machine: its states, what it remembers, what happened and what is to be done.
 
-Nothing here decides: ``machine.py`` turns a message into commands, and ``session.py`` performs them.
+Nothing here decides: ``machine.py`` turns a message into commands, and ``turns.py`` performs them.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """The work of one turn: transcribe the command, ask the brain, speak while it answers.
 
-Everything here may be cancelled at any moment by ``session.py``, and posts what came of it as messages that
-carry the turn's number and the attempt's. It decides nothing: drafts, retries, apologies and states are ``machine.py``'s
-affair. Until :meth:`TurnWork.commit` nothing of it is told or heard.
+Everything here may be cancelled at any moment by ``turns.py``, and posts what came of it as messages that carry the
+turn's number and the attempt's. It decides nothing: drafts, retries, apologies and states are ``machine.py``'s affair.
+Until :meth:`TurnWork.commit` nothing of it is told or heard.
 """
 
 import asyncio

@@ -38,12 +38,13 @@ class Scene:
         self.recogniser, self.brain, self.voice = FakeRecogniser(), FakeBrain(), FakeVoice()
         self.output, self.sink = FakeOutput(), RecordingSink()
         loop = asyncio.get_running_loop()
+        self.history = History(6, 300.0, loop.time)
         stages = Stages(
             self.recogniser,
             self.brain,
             lambda on_progress: Performance(self.voice, self.output, on_progress),
             self.output,
-            History(6, 300.0, loop.time),
+            self.history,
             language,
             ("stop", "never mind"),
         )

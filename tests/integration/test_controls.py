@@ -143,7 +143,7 @@ async def test_a_text_is_said_as_it_is() -> None:
         "state_changed:idle",
         "turn_completed",
     ] == scene.sink.types(1)
-    assert () == scene.session._stages.history.recent()
+    assert () == scene.history.recent()
 
 
 @in_virtual_time

@@ -69,7 +69,7 @@ async def test_speech_that_goes_on_drops_the_draft_unseen() -> None:
     assert ["calm"] == [event.value for event in scene.of("visual_updated")]
     assert "Which kitchen?" not in " ".join(event.text for event in scene.of("llm_sentence"))
     assert 2 == scene.brain.closed
-    assert (Exchange("Turn on the light.", NOON),) == scene.session._stages.history.recent()
+    assert (Exchange("Turn on the light.", NOON),) == scene.history.recent()
     assert 0.6 == round(sum(chunk.seconds for chunk in scene.output.played), 3)
 
 
