@@ -1,5 +1,5 @@
-"""A synthesised talk through the whole of ambient mode: what was heard, where it was cut, what was made of it, and
-whether anything grew.
+"""A talk through the whole of ambient mode: what was heard, where it was cut, what was made of it, and whether
+anything grew.
 
 The assistant is the product's own composition, with a real OSC receiver; the talk is ``ambient_talk.py``, what is
 judged in ``ambient_report.py``.
@@ -8,50 +8,44 @@ judged in ``ambient_report.py``.
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
-from heisenberg.bench.ambient_talk import Spoken, write_talk
+from heisenberg.bench.ambient_talk import Talk, hearing_both, recorded, synthesised
+from heisenberg.bench.ambient_watch import Processor, Sample, watch
 from heisenberg.bench.troubled_ends import OscEar
 from heisenberg.core.config import Config
-from heisenberg.core.events import Event
+from heisenberg.core.events import Event, SentenceHeard
+from heisenberg.core.stages import Sink
 from heisenberg.main import RunOptions, run_session
 from heisenberg.models import Runner
 from heisenberg.orchestrator.session import Session
 
-SAMPLE_EVERY_S = 1.0
-SAY_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One look at the running program."""
-
-    at_s: float
-    memory_mb: float
-    """Resident memory of this process."""
-    children_mb: float
-    """Of the models' processes together."""
-    waiting: int
-    """What waited to be understood."""
+WAV = "talk.wav"
 
 
 @dataclass(slots=True)
 class Talked:
     """Everything there is to judge."""
 
-    seconds: float
-    """Of audio."""
-    wall_s: float
+    talk: Talk
+    model: str
+    """Which recogniser heard it."""
     is_fast: bool
-    spoken: list[Spoken]
+    wall_s: float = 0.0
+    others_share: float = 0.0
+    """Of the processor (0–1), that other programs took meanwhile."""
     events: list[Event] = field(default_factory=list)
     datagrams: list[bytes] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    again: "Talked | None" = None
+    """The same talk, as fast as it is understood."""
+
+    @property
+    def sentences(self) -> list[SentenceHeard]:
+        """What was heard."""
+        return [event for event in self.events if isinstance(event, SentenceHeard)]
 
 
 class KeepingEar(OscEar):
@@ -83,36 +77,82 @@ class _Kept:
         """Nothing to release."""
 
 
-async def measure(config: Config, seconds: float, *, is_fast: bool, say: Callable[[str], None]) -> Talked:
-    """Give a talk of so many *seconds* and listen to it. Raises HeisenbergError."""
+async def measure(
+    config: Config,
+    seconds: float,
+    *,
+    is_fast: bool,
+    say: Callable[[str], None],
+    recordings: Path | None = None,
+    compares: bool = False,
+    sinks: Sequence[Sink] = (),
+) -> Talked:
+    """Give a talk of so many *seconds* and listen to it.
+
+    Args:
+        config: with its recogniser, except that one of English alone is replaced for a talk in two languages.
+        is_fast: as fast as it is understood.
+        say: told what goes on.
+        recordings: a folder with the talk, in place of a synthesised one (see ``ambient_talk.recorded``).
+        compares: listen to it once more, as fast as it is understood.
+        sinks: told of the first time's events.
+
+    Raises: HeisenbergError.
+    """
+    with tempfile.TemporaryDirectory(prefix="heisenberg-bench-") as folder:
+        config, talk = await _prepared(config, seconds, Path(folder) / WAV, recordings, say)
+        talked = await _heard(config, talk, is_fast, sinks, say)
+        if compares:
+            say("once more, as fast as it is understood")
+            talked.again = await _heard(config, talk, True, (), say)
+    return talked
+
+
+async def _prepared(
+    config: Config, seconds: float, wav: Path, recordings: Path | None, say: Callable[[str], None]
+) -> tuple[Config, Talk]:
+    """The talk, and who hears it. The voices that speak it have ended then."""
+    if recordings is not None:
+        return config, await asyncio.to_thread(recorded, recordings, wav, config.stt.languages)
+    async with Runner(config) as runner:
+        both = hearing_both(config, runner)
+        if both is None:
+            say("The talk is in English only. For French, too: heisenberg models pull french")
+            return config, await synthesised(runner, wav, seconds, ("en",), say)
+        return both, await synthesised(runner, wav, seconds, ("en", "fr"), say)
+
+
+async def _heard(
+    config: Config, talk: Talk, is_fast: bool, sinks: Sequence[Sink], say: Callable[[str], None]
+) -> Talked:
     ear = KeepingEar()
     await ear.open()
     osc = config.osc.model_copy(update={"targets": [f"127.0.0.1:{ear.port}"], "heartbeat_seconds": 60.0})
     brain = config.brain.model_copy(update={"commands": False})
     config = config.model_copy(update={"osc": osc, "brain": brain})
+    talked = Talked(talk, config.stt.model, is_fast, datagrams=ear.datagrams)
     try:
-        with tempfile.TemporaryDirectory(prefix="heisenberg-bench-") as folder:
-            wav = Path(folder) / "talk.wav"
-            async with Runner(config) as runner:
-                spoken = await write_talk(runner, wav, seconds, say)
-                talked = Talked(seconds, 0.0, is_fast, spoken, datagrams=ear.datagrams)
-                await _listen(config, runner, wav, talked, say)
+        async with Runner(config) as runner:
+            await _listen(config, runner, talked, sinks, say)
     finally:
         ear.close()
     return talked
 
 
-async def _listen(config: Config, runner: Runner, wav: Path, talked: Talked, say: Callable[[str], None]) -> None:
+async def _listen(
+    config: Config, runner: Runner, talked: Talked, sinks: Sequence[Sink], say: Callable[[str], None]
+) -> None:
     watching: list[asyncio.Task[None]] = []
 
-    def watch(session: Session) -> None:
-        watching.append(asyncio.create_task(_watch(session, talked, say), name="watch"))
+    def begin_watching(session: Session) -> None:
+        looking = watch(session, talked.samples, lambda: f"{len(talked.sentences)} sentences", say)
+        watching.append(asyncio.create_task(looking, name="watch"))
 
     options = RunOptions(
-        input=str(wav), is_paced=not talked.is_fast, output="none", mode="ambient", is_quiet=True,
-        sinks=[_Kept(talked.events)], on_session=watch,
+        input=str(talked.talk.wav), is_paced=not talked.is_fast, output="none", mode="ambient", is_quiet=True,
+        sinks=[_Kept(talked.events), *sinks], on_session=begin_watching,
     )  # fmt: skip
-    began = time.monotonic()
+    processor, began = Processor(), time.monotonic()
     try:
         await run_session(config, runner, options)
     finally:
@@ -120,25 +160,5 @@ async def _listen(config: Config, runner: Runner, wav: Path, talked: Talked, say
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
     talked.wall_s = time.monotonic() - began
+    talked.others_share = processor.others_share()
     await asyncio.sleep(0.2)  # the last datagrams are on their way
-
-
-async def _watch(session: Session, talked: Talked, say: Callable[[str], None]) -> None:
-    process, began, said_at = psutil.Process(), time.monotonic(), 0.0
-    while True:
-        at_s = time.monotonic() - began
-        memory_mb, children_mb = await asyncio.to_thread(_memory_mb, process)
-        waiting = 0 if session.ambience is None else session.ambience.waiting
-        talked.samples.append(Sample(at_s, memory_mb, children_mb, waiting))
-        if at_s - said_at >= SAY_EVERY_S:
-            said_at = at_s
-            say(f"{at_s:.0f} s: {sum(event.type == 'sentence_heard' for event in talked.events)} sentences")
-        await asyncio.sleep(SAMPLE_EVERY_S)
-
-
-def _memory_mb(process: psutil.Process) -> tuple[float, float]:
-    children = 0
-    for child in process.children(recursive=True):
-        with suppress(psutil.Error):
-            children += child.memory_info().rss
-    return process.memory_info().rss / 1e6, children / 1e6

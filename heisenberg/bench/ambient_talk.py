@@ -1,69 +1,36 @@
-"""The talk that ambient mode is measured with: written for this purpose, in English and in French.
+"""The talk that ambient mode is measured with, as sound: synthesised, or somebody's own recordings.
 
-The English half is spoken by the plain voice of this machine, so that it is known to the word and to the moment. No
-French voice comes with the starter kit whose speech Whisper understands; the French half is measured as text.
+Out: a WAV file, and the sentences that are said in it. English is spoken by the plain voice of this machine, French by
+the voice of the French kit where that is installed. The words are in ``ambient_texts.py``.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from heisenberg.audio.resample import resample
+from heisenberg.audio.wavfile import WavSource
 from heisenberg.audio.wavwriter import WavWriter
+from heisenberg.bench.ambient_texts import paragraphs
 from heisenberg.bench.questions import speech_at_pipeline_rate
 from heisenberg.core.audio import PIPELINE_RATE_HZ, Samples
+from heisenberg.core.config import Config
+from heisenberg.core.errors import AudioError, ModelNotFound
 from heisenberg.models import Runner
+from heisenberg.stt.spoken_language import guessed_language
 
-ENGLISH = (
-    "Welcome to the old harbour.",
-    "Tonight we walk along the sea, and we listen to what the water says.",
-    "The first boats left before dawn.",
-    "Their lamps were yellow, and the fog was thick and blue.",
-    "Can you see the lighthouse on the rocks?",
-    "It turns once every ten seconds.",
-    "My grandmother told me that it never sleeps!",
-    "Then a storm comes up from the west.",
-    "Lightning breaks over the black water, again and again.",
-    "The whole village stands at the window.",
-    "Somebody sings an old song, very quietly.",
-    "And in the morning, everything is calm.",
-    "A small red boat drifts into the harbour.",
-    "There is nobody on board.",
-    "Who put the flowers on the deck?",
-    "The children run down the stairs to look at it.",
-    "Golden light falls on the wet stones.",
-    "We follow a narrow path up into the forest.",
-    "Under the trees it is green and cool.",
-    "A fox looks at us for a moment, and then it is gone.",
-    "Far away, the bells of the city begin to ring.",
-    "The mountains behind it are white with snow.",
-    "What would you paint, if you had only one colour?",
-    "I would take the blue of that first morning.",
-)
-
-FRENCH = (
-    "Bienvenue au vieux port !",
-    "Ce soir, nous marchons le long de la mer, et nous écoutons l'eau.",
-    "Les premiers bateaux sont partis avant l'aube.",
-    "Vous voyez le phare, là-bas ?",
-    "M. Lefèvre l'a construit en 1883 ; il mesure 41,5 mètres.",
-    "« Il ne dort jamais », disait Mme Royer.",
-    "Puis un orage arrive de l'ouest…",
-    "Les éclairs tombent sur l'eau noire, p. ex. près du cap St. Jean.",
-    "Quelle nuit !",
-    "« Qui chante ? » demande un enfant.",
-    "Au matin, tout est calme.",
-    "Un petit bateau rouge, le no. 7, entre dans le port.",
-    "Il n'y a personne à bord, ni marin, ni chien, etc.",
-    "La lumière est dorée sur les pierres mouillées.",
-    "Nous montons par un sentier étroit, cf. la carte.",
-    "Sous les arbres, il fait vert et frais.",
-)
+FRENCH_MODEL, FRENCH_VOICE = "kokoro-82m-int8", "ff_siwis"
+MULTILINGUAL = "whisper-base"
 
 PAUSES_S = (0.9, 0.4, 1.2, 0.8, 2.5, 0.5, 1.0, 4.0)
 """Behind the sentences, in turn: some too short to end a segment, some long."""
+
+BETWEEN_LANGUAGES_S = 1.2
+"""Nobody goes on in another language without a breath. A segment with two languages in it is heard in one."""
 
 LEAD_S, TAIL_S = 1.0, 2.0
 
@@ -73,41 +40,124 @@ class Spoken:
     """A sentence of the talk."""
 
     text: str
-    end_s: float
-    """Where it ends, in seconds of audio."""
+    language: str = "en"
+    """ISO 639-1 code."""
 
 
-async def write_talk(runner: Runner, path: Path, seconds: float, say: Callable[[str], None]) -> list[Spoken]:
-    """Speak about so many *seconds* into *path*; what is said there. Raises SpeechError."""
-    say("synthesising the talk")
-    sounds = {text: await speech_at_pipeline_rate(runner, text) for text in ENGLISH}
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A recording, and what is said in it."""
+
+    wav: Path
+    seconds: float
+    spoken: list[Spoken]
+    is_recorded: bool = False
+    """Whether somebody else brought it."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """In the order in which they are first spoken."""
+        return tuple(dict.fromkeys(sentence.language for sentence in self.spoken))
+
+
+def hearing_both(config: Config, runner: Runner) -> Config | None:
+    """*config* with a recogniser that hears English and French; None where that, or the French voice, is missing."""
+    stt = config.stt
+    if not _has(runner, FRENCH_MODEL):
+        return None
+    if stt.engine == "whisper" and Path(stt.model).name.endswith(".en"):
+        if not _has(runner, MULTILINGUAL):
+            return None
+        stt = stt.model_copy(update={"model": MULTILINGUAL})
+    stt = stt.model_copy(update={"language": "auto", "languages": ["en", "fr"]})
+    return config.model_copy(update={"stt": stt})
+
+
+async def synthesised(
+    runner: Runner, wav: Path, seconds: float, languages: tuple[str, ...], say: Callable[[str], None]
+) -> Talk:
+    """Speak about so many *seconds* into *wav*. Raises SpeechError, RunnerError."""
+    say(f"synthesising the talk ({', '.join(languages)})")
     spoken: list[Spoken] = []
-    writer = WavWriter(path, PIPELINE_RATE_HZ)
+    writer = WavWriter(wav, PIPELINE_RATE_HZ)
+    length = 0
     try:
-        for text, samples, at_s in _parts(sounds, seconds):
+        async for sentence, samples in _parts(runner, seconds, languages):
             writer.write(samples)
-            if text:
-                spoken.append(Spoken(text, at_s))
+            length += len(samples)
+            spoken += [sentence] if sentence else []
     finally:
         writer.close()
-    return spoken
+    return Talk(wav, length / PIPELINE_RATE_HZ, spoken)
 
 
-def _parts(sounds: dict[str, Samples], seconds: float) -> Iterator[tuple[str, Samples, float]]:
-    """Text (empty for silence), sound and where it ends."""
-    at = _samples(LEAD_S)
-    yield "", np.zeros(at, dtype=np.int16), LEAD_S
+def recorded(folder: Path, wav: Path, languages: Sequence[str]) -> Talk:
+    """The WAV files in *folder* one after the other, as *wav*; beside each a .txt with a sentence per line.
+
+    Raises: AudioError.
+    """
+    spoken: list[Spoken] = []
+    writer = WavWriter(wav, PIPELINE_RATE_HZ)
+    length = 0
+    try:
+        for told in sorted(folder.glob("*.txt")):
+            with closing(WavSource(told.with_suffix(".wav"), pacing=False)) as source:
+                while (block := source.read()) is not None:
+                    writer.write(block)
+                    length += len(block)
+            writer.write(_silence(TAIL_S))
+            length += len(_silence(TAIL_S))
+            text = told.read_text(encoding="utf-8")
+            language = guessed_language(text, languages, languages[0])
+            spoken += [
+                Spoken(line.strip(), guessed_language(line, languages, language)) for line in text.splitlines() if line
+            ]
+    finally:
+        writer.close()
+    if not spoken:
+        raise AudioError(f"{folder} has no .txt beside a .wav. Write down what is said in each, a sentence per line.")
+    return Talk(wav, length / PIPELINE_RATE_HZ, spoken, is_recorded=True)
+
+
+async def _parts(
+    runner: Runner, seconds: float, languages: tuple[str, ...]
+) -> AsyncIterator[tuple[Spoken | None, Samples]]:
+    """Sentence (None for silence) and sound; each sentence is synthesised once, when it is first needed."""
+    sounds: dict[str, Samples] = {}
     pauses = itertools.cycle(PAUSES_S)
-    for text in itertools.cycle(ENGLISH):
-        sound, pause = sounds[text], _samples(next(pauses))
-        if at and at + len(sound) + pause > _samples(seconds - TAIL_S) and at > _samples(LEAD_S):
-            break
-        at += len(sound)
-        yield text, sound, at / PIPELINE_RATE_HZ
-        at += pause
-        yield "", np.zeros(pause, dtype=np.int16), at / PIPELINE_RATE_HZ
-    yield "", np.zeros(_samples(TAIL_S), dtype=np.int16), at / PIPELINE_RATE_HZ + TAIL_S
+    at, most = LEAD_S, seconds - TAIL_S
+    yield None, _silence(LEAD_S)
+    for language, sentences in itertools.cycle(paragraphs(languages)):
+        for text in sentences:
+            if text not in sounds:
+                sounds[text] = await _speech(runner, text, language)
+            pause_s = next(pauses)
+            if text is sentences[-1] and len(languages) > 1:
+                pause_s = max(pause_s, BETWEEN_LANGUAGES_S)
+            length_s = len(sounds[text]) / PIPELINE_RATE_HZ + pause_s
+            if at + length_s > most and at > LEAD_S:
+                yield None, _silence(TAIL_S)
+                return
+            at += length_s
+            yield Spoken(text, language), sounds[text]
+            yield None, _silence(pause_s)
 
 
-def _samples(seconds: float) -> int:
-    return round(seconds * PIPELINE_RATE_HZ)
+async def _speech(runner: Runner, text: str, language: str) -> Samples:
+    if language == "en":
+        return await speech_at_pipeline_rate(runner, text)
+    voice = runner.speaker(runner.fleet.catalog.find(FRENCH_MODEL), voice=FRENCH_VOICE)
+    chunks = [chunk async for chunk in voice.speak(text, language)]
+    return resample(np.concatenate([chunk.samples for chunk in chunks]), chunks[0].rate_hz, PIPELINE_RATE_HZ)
+
+
+def _has(runner: Runner, model: str) -> bool:
+    try:
+        runner.fleet.catalog.find(model)
+    except ModelNotFound:
+        return False
+    return True
+
+
+def _silence(seconds: float) -> Samples:
+    return np.zeros(round(seconds * PIPELINE_RATE_HZ), dtype=np.int16)

@@ -29,12 +29,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--engine", choices=("whisper", "moshi"), help="stt: which engine (default: stt.engine)")
     parser.add_argument("--model", help="stt: its model, by name or folder (default: stt.model)")
     parser.add_argument(
-        "--recordings", type=Path, metavar="DIR", help="stt: WAV files, each beside a .txt of what is said in it"
-    )
+        "--recordings", type=Path, metavar="DIR",
+        help="stt, ambient: WAV files, each beside a .txt of what is said in it (ambient: a sentence per line)",
+    )  # fmt: skip
     parser.add_argument(
         "--seconds", type=_seconds, default=20.0, help="idle: seconds of listening; ambient: of talk (default: 20)"
     )
     parser.add_argument("--fast", action="store_true", help="ambient: as fast as it is understood, not in real time")
+    parser.add_argument(
+        "--compare-fast", action="store_true", help="ambient: in real time and then as fast as it is understood"
+    )
     parser.add_argument(
         "--litellm", type=Path, metavar="PROGRAM", help="proxy: LiteLLM's proxy, to be measured beside ours"
     )
@@ -162,13 +166,18 @@ def _ambient(args: argparse.Namespace, config: "Config") -> tuple[object, bool]:
 
     from heisenberg.bench import ambient, ambient_report, page, table
 
-    talked = asyncio.run(ambient.measure(config, args.seconds, is_fast=args.fast, say=_progress))
+    hearing = ambient.measure(
+        config, args.seconds, is_fast=args.fast, say=_progress, recordings=args.recordings, compares=args.compare_fast
+    )
+    talked = asyncio.run(hearing)
     figures = ambient_report.judge(talked, config)
     _say(args, ambient_report.report(figures))
     if args.write is not None:
         how = " --fast" if args.fast else ""
-        command = f"heisenberg bench ambient --seconds {args.seconds:g}{how} --write {args.write}"
-        machine = f"{table.machine()}; {config.stt.model}, {config.llm.model}"
+        how += " --compare-fast" if args.compare_fast else ""
+        what = f"--recordings {args.recordings}" if args.recordings else f"--seconds {args.seconds:g}"
+        command = f"heisenberg bench ambient {what}{how} --write {args.write}"
+        machine = ambient_report.machine_and_models(table.machine(), talked, config)
         page.write(args.write, "ambient", ambient_report.section(figures, command, machine))
         _progress(f"wrote {args.write / page.PAGE}")
     return asdict(figures), figures.is_clean

@@ -57,6 +57,9 @@ SILENCE_PHRASES = frozenset(
 )  # fmt: skip
 SURE_LOGPROB = -0.9
 
+SURE_LANGUAGE = 0.5
+"""A language that is less probable leaves the last one in place. Clear sentences of two seconds have 0.9 and more."""
+
 
 class Abandoned(Exception):
     """Nobody waits for the answer any more."""
@@ -142,7 +145,7 @@ class Whisper:
         if not is_wanted():
             raise Abandoned
         with self._window_of(len(audio) / RATE_HZ):
-            language = self._language(audio, language)
+            language = self._language(audio, language, is_kept=not partial)
             text, is_sound = self._decode(audio, language, partial)
             if not is_sound and self._model.window_frames is not None and not partial:
                 if not is_wanted():
@@ -233,16 +236,22 @@ class Whisper:
         is_loop = repeats.loops(kept) or repeats.is_too_fast(text, seconds) or repeats.is_repeated(text)
         return text, not is_loop
 
-    def _language(self, audio: FloatAudio, language: str | None) -> str:
+    def _language(self, audio: FloatAudio, language: str | None, *, is_kept: bool) -> str:
+        """The language of *audio*, or the last one where that is not certain (*is_kept*: it is the last one now).
+
+        A guess at a command that is not over is not kept: how many there are depends on the processor.
+        """
         known = self._known(language)
         if known is not None:
             return known
         _, _, probabilities = self._model.detect_language(audio)
         allowed = {code: p for code, p in probabilities if code in self._options.languages}
         best = max(allowed, key=lambda code: allowed[code], default=self._last_language)
-        if allowed.get(best, 0.0) >= 0.5:
+        if allowed.get(best, 0.0) < SURE_LANGUAGE:
+            return self._last_language
+        if is_kept:
             self._last_language = best
-        return self._last_language
+        return best
 
     def _checked(self, language: str | None) -> str | None:
         if language is not None and language not in self._model.supported_languages:
