@@ -5,6 +5,7 @@ An utterance is ``transcribe``, ``audio-start``, ``audio-chunk``… and ``audio-
 
     transcript-chunk  text (new characters), words ([word, start, end]…, closed ones), at (seconds), pause (4, or null)
     notice            text; what the user should know
+    changing          every second while another device takes over; no words come meanwhile
     flush {id}        → a last transcript-chunk, then flushed {id, text, words, at}: all of the utterance, at once
 
 ``{"segments": true}`` asks for a recording's passages, as Whisper's worker gives them. ``speed`` is answered with the
@@ -15,7 +16,8 @@ import argparse
 import asyncio
 import logging
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioChunkConverter, AudioStart, AudioStop
@@ -39,6 +41,11 @@ IDLE_S = 60.0
 """Who sends nothing for so long has to leave when somebody else waits."""
 
 LOOK_S = 5.0
+
+SIGN_OF_LIFE_S = 1.0
+"""Loading the model onto another device takes longer than clients are patient with one that says nothing."""
+
+T = TypeVar("T")
 
 
 class Service:
@@ -145,13 +152,12 @@ class MoshiHandler(ServiceHandler):
         if context.get("task", "transcribe") != "transcribe":
             raise ValueError("This recogniser writes down what is said; it does not translate.")
         await self._service.enter(self)
-        is_stream = bool(context.get("stream"))
         self._passages = (
             Passages(self._language() or "en", bool(context.get("words"))) if context.get("segments") else None
         )
         self._intake = None
         self._is_open = True
-        await self._service.thread.run(lambda: self._service.listener.begin(is_endless=is_stream))
+        await self._on_thread(lambda: self._service.listener.begin(is_endless=self._is_stream))
         if self._passages is not None:
             await self.write_event(Event("transcript-start"))
 
@@ -165,7 +171,7 @@ class MoshiHandler(ServiceHandler):
 
     async def _process(self, frame: Frame) -> None:
         listener = self._service.listener
-        await self._tell(await self._service.thread.run(lambda: listener.hear(frame)))
+        await self._tell(await self._on_thread(lambda: listener.hear(frame)))
 
     async def _flush(self) -> None:
         if not self._is_open:
@@ -174,7 +180,18 @@ class MoshiHandler(ServiceHandler):
         for frame in frames:
             await self._process(frame)
         listener = self._service.listener
-        await self._tell(await self._service.thread.run(lambda: listener.flush(rest)))
+        await self._tell(await self._on_thread(lambda: listener.flush(rest)))
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        """Do *work* where the model is; say every second that a device is being replaced, if one is."""
+        task = asyncio.ensure_future(self._service.thread.run(work))
+        try:
+            while not (await asyncio.wait({task}, timeout=SIGN_OF_LIFE_S))[0]:
+                if self._service.engines.is_changing and self._is_stream:
+                    await self.write_event(Event("changing"))
+            return task.result()
+        finally:
+            task.cancel()
 
     async def _answer(self) -> None:
         await self._flush()
@@ -190,7 +207,7 @@ class MoshiHandler(ServiceHandler):
     async def _tell(self, heard: Heard) -> None:
         if self._passages is not None:
             await self._tell_passages(self._passages.add(heard.words))
-        if not (self._request.context or {}).get("stream"):
+        if not self._is_stream:
             return
         started, self._service.engines.notices = self._service.engines.notices, []
         for notice in (*started, *heard.notices):
@@ -206,6 +223,10 @@ class MoshiHandler(ServiceHandler):
     def _whole(self) -> dict[str, Any]:
         listener = self._service.listener
         return {"text": listener.text, "words": told(listener.words), "at": round(listener.at_s, 3)}
+
+    @property
+    def _is_stream(self) -> bool:
+        return bool((self._request.context or {}).get("stream"))
 
     def _language(self) -> str | None:
         return None if self._request.language in (None, "auto") else self._request.language

@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import platform
 import sys
+import traceback
 from collections.abc import Callable
 
 from heisenberg.workers.moshi_checkpoint import Checkpoint, Unusable
@@ -41,6 +42,8 @@ class Engines:
         """What the user should know about the choice; the reader clears it."""
         self.real_time_factor = 0.0
         """Of the device in use; 0.5 leaves half of the time."""
+        self.is_changing = False
+        """Another device is about to take over. Read on any thread."""
         self.stepper = self._open()
 
     def fall_back(self, error: Exception) -> Stepper:
@@ -48,29 +51,40 @@ class Engines:
         if not self._candidates:
             raise error
         log.warning("%s failed, the next device is tried", self.stepper.device, exc_info=error)
-        del self.stepper  # its memory is needed
-        gc.collect()
-        self.stepper = self._open()
+        self.is_changing = True
+        try:
+            self.stepper.close()
+            traceback.clear_frames(error.__traceback__)  # it failed in the middle of something
+            gc.collect()
+            self.stepper = self._open()
+        finally:
+            self.is_changing = False
         return self.stepper
 
     def _open(self) -> Stepper:
         while True:
             device, load = self._candidates.pop(0)
             try:
-                stepper = load(self._checkpoint, device)
-                self.real_time_factor = measured(stepper)
-            except (Unusable, ImportError):
+                stepper = self._loaded(device, load)
+            except Unusable:
                 raise
             except Exception as exc:
-                if not self._candidates:
+                is_all_there = not isinstance(exc, ImportError) or device == "mlx"  # PyTorch may be, without MLX
+                if not (self._candidates and is_all_there):
                     raise
                 best = "The best device here" if device == "auto" else device
                 self._tell(f"{best} cannot run the recogniser ({exc}); {self._candidates[0][0]} does.")
+                traceback.clear_frames(exc.__traceback__)  # a model that was loaded is still in there
             else:
                 if stepper.device == "cpu":  # what fails here fails again
                     self._candidates.clear()
                 self._say_how_fast(stepper)
                 return stepper
+
+    def _loaded(self, device: str, load: Load) -> Stepper:
+        stepper = load(self._checkpoint, device)
+        self.real_time_factor = measured(stepper)
+        return stepper
 
     def _say_how_fast(self, stepper: Stepper) -> None:
         factor = self.real_time_factor

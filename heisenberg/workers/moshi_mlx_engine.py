@@ -64,6 +64,10 @@ class MlxStepper:
         pauses = tuple(float(head[0, 0, 0].item()) for head in heads) if self.has_pauses else ()
         return Step(int(token[0].item()), pauses)
 
+    def close(self) -> None:
+        """Give its memory back; it is not used any more."""
+        del self._model, self._codec, self._generator
+
     def _fresh(self) -> Any:
         greedy = utils.Sampler(temp=0.0)
         return models.LmGen(self._model, max_steps=MOST_STEPS, text_sampler=greedy, audio_sampler=greedy)

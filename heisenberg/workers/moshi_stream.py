@@ -74,6 +74,9 @@ class Stepper(Protocol):
     def step(self, frame: Frame) -> Step:
         """Hear one frame. Raises whatever the device does when it fails."""
 
+    def close(self) -> None:
+        """Give its memory back; it is not used any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:

@@ -64,6 +64,10 @@ class TorchStepper:
         with torch.no_grad():
             return self._step(frame)
 
+    def close(self) -> None:
+        """Give its memory back; it is not used any more."""
+        del self._mimi, self._lm
+
     def _step(self, frame: Frame) -> Step:
         codes = self._mimi.encode(torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)[None, None])
         if self._is_first:

@@ -53,6 +53,10 @@ class FakeStepper:
         self._fails_at, self._stuck_at, self._pause = fails_at, stuck_at, pause
         self._waiting: deque[int] = deque()
         self._said: deque[int] = deque()
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def reset(self) -> None:
         self.resets += 1

@@ -1,14 +1,36 @@
 """Which device hears, and what the user is told when another one has to."""
 
+import weakref
+
 import pytest
 
 from heisenberg.workers import moshi_engines
 from heisenberg.workers.moshi_checkpoint import Checkpoint, Unusable
 from heisenberg.workers.moshi_engines import Engines, Load
-from heisenberg.workers.moshi_stream import Stepper
-from tests.fakes.moshi_stepper import FakeStepper
+from heisenberg.workers.moshi_stream import Frame, Listener, Step, Stepper
+from tests.fakes.moshi_stepper import FakeStepper, marked
 
 CHECKPOINT = Checkpoint("kyutai/stt-1b-en_fr", None, {})
+
+
+class Weights:
+    """Much memory."""
+
+
+class HeavyStepper(FakeStepper):
+    """A model that is in the middle of something when its device fails."""
+
+    def __init__(self, words: tuple[str, ...], *, device: str, fails_at: int) -> None:
+        super().__init__(words, device=device, fails_at=fails_at)
+        self.weights = Weights()
+
+    def step(self, frame: Frame) -> Step:
+        weights = self.weights
+        assert weights is not None
+        return super().step(frame)
+
+    def close(self) -> None:
+        del self.weights
 
 
 def loading(**options: int) -> Load:
@@ -65,6 +87,38 @@ def test_in_mid_run_the_next_device_takes_over_until_there_is_none() -> None:
     assert "cpu" == chosen.fall_back(RuntimeError("lost")).device
     with pytest.raises(RuntimeError, match="lost too"):
         chosen.fall_back(RuntimeError("lost too"))
+
+
+def test_a_model_whose_device_failed_is_out_of_memory_before_the_next_is_loaded() -> None:
+    """Also where the failure came out of the model itself, or while it was being measured."""
+    first: list[weakref.ref[Weights]] = []
+
+    def failing_at(step: int) -> Load:
+        def load(checkpoint: Checkpoint, device: str) -> Stepper:
+            stepper = HeavyStepper(("word",), device=device, fails_at=step)
+            first.append(weakref.ref(stepper.weights))
+            return stepper
+
+        return load
+
+    def load_last(checkpoint: Checkpoint, device: str) -> Stepper:
+        assert [None, None] == [weights() for weights in first]
+        return FakeStepper(("word",), device=device)
+
+    chosen = engines(("mlx", failing_at(5)), ("mps", failing_at(20)), ("cpu", load_last))
+    listener = Listener(chosen.stepper, chosen.fall_back)
+    for frame in marked(10, {}):
+        listener.hear(frame)
+
+    assert "cpu" == listener.stepper.device
+
+
+def test_where_mlx_is_half_installed_pytorch_takes_over() -> None:
+    broken = raising(ModuleNotFoundError("No module named 'rustymimi'"))
+
+    assert "cpu" == engines(("mlx", broken), ("cpu", loading())).stepper.device
+    with pytest.raises(ImportError):
+        engines(("auto", raising(ModuleNotFoundError("No module named 'torch'"))), ("cpu", loading()))
 
 
 def test_who_cannot_keep_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
