@@ -1,39 +1,28 @@
-"""Ambient mode through the real audio thread and Kyutai's real library: words become sentences while they are spoken.
+"""Ambient mode through the whole program with Kyutai's real library: words become sentences while they are spoken.
 
 The model knows tone words only (``tests/tiny_moshi``), which are no speech to a voice-activity detector: loudness
 stands in for it. Its words have no capitals, so sentences are told from each other by the pauses between them.
 """
 
-import asyncio
+import os
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
-from heisenberg.audio.ring import SampleRing
-from heisenberg.audio.wavfile import WavSource
+from heisenberg.bench import ambient, ambient_report
+from heisenberg.core.audio import Samples
 from heisenberg.core.config import Config
-from heisenberg.core.events import AnalysisCompleted, SentenceHeard, TranscriptionPartial
-from heisenberg.models import Runner
-from heisenberg.orchestrator.ambient.ambience import AmbientStages
-from heisenberg.orchestrator.ambient.no_wake_word import NoWakeWord
-from heisenberg.orchestrator.history import History
-from heisenberg.orchestrator.listener import Ears, Listener
-from heisenberg.orchestrator.session import Session
-from heisenberg.orchestrator.work import Stages
-from heisenberg.sinks.speech import Performance
-from heisenberg.vad.endpoint import CommandEndpointer
-from tests import speech, tiny_moshi
+from heisenberg.core.events import Event, SentenceHeard, TranscriptionPartial
+from heisenberg.vad.silero import SileroVad
+from tests import tiny_moshi
 from tests.e2e.test_moshi_turn import Loudness
-from tests.fakes.ambient import FakeAnalyst
-from tests.fakes.stages import FakeBrain, FakeOutput, FakeVoice, RecordingSink
-from tests.integration.scene import BOUNDS
-from tests.tiny_moshi import tone_speech
+from tests.tiny_moshi.talk import tone_talk
 
 pytestmark = pytest.mark.e2e
 
-SENTENCES = ["hello world.", "turn on the kitchen light.", "what time is it now?", "bonjour le monde.", "blue sea"]
+TALK_S = float(os.environ.get("HEISENBERG_E2E_AMBIENT_SECONDS", "8"))
+"""How long the talks are; 600, with ``-s`` to see the figures, is what the docs tell of."""
 
 
 @pytest.fixture(scope="session")
@@ -41,58 +30,86 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_moshi.trained_tones(tmp_path_factory)
 
 
-@pytest.fixture
-def talk(tmp_path: Path) -> Path:
-    sounds = [tone_speech(sentence, lead_s=0.6, gap_s=0.16, tail_s=1.6) for sentence in SENTENCES]
-    return speech.write_wav(tmp_path / "talk.wav", np.concatenate(sounds))
+@pytest.fixture(autouse=True)
+def _hears_tones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product's voice-activity detector takes for speech what is loud."""
+    loudness = Loudness()
+
+    def process(self: SileroVad, samples: Samples) -> float:
+        return loudness.process(samples)
+
+    monkeypatch.setattr(SileroVad, "process", process)
 
 
-async def heard(model: Path, wav: Path, *, is_paced: bool, kills: bool = False) -> RecordingSink:
-    """What ambient mode makes of *wav*; *kills*: the recogniser is killed after the first sentence."""
-    config = Config.model_validate({"stt": {"engine": "moshi", "model": str(model), "device": "cpu", "threads": 1}})
-    output, voice, sink = FakeOutput(), FakeVoice(), RecordingSink()
-    async with Runner(config) as runner:
-        recogniser = runner.recogniser()
-        await recogniser.warm_up()
-        history = History(6, 300.0, asyncio.get_running_loop().time)
-        stages = Stages(recogniser, FakeBrain(), lambda on: Performance(voice, output, on), output, history, "en")
-        ambient = AmbientStages(recogniser, FakeAnalyst(), config.brain, 60.0, is_on=True)
-        session = Session(stages, (sink,), BOUNDS, ambient=ambient)
-        ring = SampleRing(16_000 * 70)
-        ears = Ears(WavSource(wav, is_paced), NoWakeWord(), Loudness(), CommandEndpointer(config.vad), ring)
-        session.hear_from(lambda report: Listener(ears, report, preroll_s=0.3))
-        async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(session.run())
-            if kills:
-                await sink.until("sentence_heard")
-                for child in psutil.Process().children(recursive=True):
-                    if "workers.moshi" in " ".join(child.cmdline()):
-                        child.kill()
-            await running
-    return sink
+def hearing_tones(model: Path) -> Config:
+    stt = {"engine": "moshi", "model": str(model), "device": "cpu", "threads": 1, "languages": ["en"]}
+    return Config.model_validate({"stt": stt, "llm": {"seed": 1}})
 
 
-def sentences(sink: RecordingSink) -> list[str]:
-    return [event.text for event in sink.events if isinstance(event, SentenceHeard)]
+class Partials:
+    """A sink that keeps what was shown of unfinished sentences."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, TranscriptionPartial):
+            self.texts.append(event.text)
+
+    async def close(self) -> None:
+        """Nothing to close."""
 
 
-async def test_what_is_said_becomes_sentences_while_it_is_said(tones: Path, talk: Path) -> None:
-    sink = await heard(tones, talk, is_paced=True)
+class Killer:
+    """A sink that kills the recogniser's process after so many sentences."""
 
-    assert SENTENCES == sentences(sink)
-    assert [event for event in sink.events if isinstance(event, TranscriptionPartial)]
-    assert [event for event in sink.events if isinstance(event, AnalysisCompleted)]
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, SentenceHeard):
+            self._left -= 1
+            if self._left == 0:
+                self._kill()
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    @staticmethod
+    def _kill() -> None:
+        for child in psutil.Process().children(recursive=True):
+            if "workers.moshi" in " ".join(child.cmdline()):
+                child.kill()
 
 
-async def test_a_file_as_fast_as_can_be_gives_the_same_sentences(tones: Path, talk: Path) -> None:
-    sink = await heard(tones, talk, is_paced=False)
+async def test_a_talk_is_the_same_at_any_speed(tones: Path, tmp_path: Path) -> None:
+    """Paced, then as fast as can be, with a real language model and OSC: nothing is lost, waits or grows."""
+    spoken, config, partials = tone_talk(tmp_path, TALK_S), hearing_tones(tones), Partials()
+    talked = await ambient.measure(
+        config, TALK_S, is_fast=False, say=print, recordings=tmp_path, compares=True, sinks=[partials]
+    )
+    figures = ambient_report.judge(talked, config)
+    print(ambient_report.report(figures))
 
-    assert SENTENCES == sentences(sink)
+    assert figures.is_clean
+    assert (len(talked.sentences), len(talked.sentences)) == figures.same_when_fast
+    assert all(each.wrong <= 0.05 and each.ends_found >= 0.95 for each in figures.understood)
+    assert abs(len(spoken) - len(talked.sentences)) <= 0.05 * len(spoken)
+    assert partials.texts
+    assert (0, 0, 0) == (figures.failed, figures.dropped, figures.restarts)
+    assert figures.most_waiting <= 2
+    assert figures.memory_mb[2] - figures.memory_mb[1] < 10
 
 
-async def test_a_recogniser_that_is_killed_hears_on(tones: Path, talk: Path) -> None:
-    sink = await heard(tones, talk, is_paced=True, kills=True)
+async def test_a_talk_goes_on_when_the_recogniser_is_killed_in_the_middle(tones: Path, tmp_path: Path) -> None:
+    """It is started again, what was being said is heard by its successor, and the analyses go on."""
+    spoken, config = tone_talk(tmp_path, TALK_S), hearing_tones(tones)
+    killer = Killer(after=len(spoken) // 2)
+    talked = await ambient.measure(config, TALK_S, is_fast=False, say=print, recordings=tmp_path, sinks=[killer])
+    figures = ambient_report.judge(talked, config)
+    print(ambient_report.report(figures))
 
-    assert SENTENCES[0] == sentences(sink)[0]
-    assert SENTENCES[-1] == sentences(sink)[-1]
-    assert len(sentences(sink)) >= len(SENTENCES) - 1
+    assert figures.is_clean
+    assert 1 == figures.restarts
+    assert spoken[-1] == talked.sentences[-1].text
+    assert len(spoken) - 1 <= len(talked.sentences) <= len(spoken) + 1
