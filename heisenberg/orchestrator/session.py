@@ -95,7 +95,7 @@ class Session:
             patience=patience,
             recorder=recorder,
         )
-        self._is_ending = False
+        self._is_ending = self._has_said_it_is_deaf = False
         self._failure: HeisenbergError | None = None
 
     # ── from outside ─────────────────────────────────────────────────────────────────────────────
@@ -266,7 +266,10 @@ class Session:
                 self._inbox.forget_questions()
                 await self._turns.take(states.StopAsked())
             case states.ListenAsked() if not self._captures.can_listen:
-                log.warning("Nobody listens: there is no microphone, or its input has ended.")
+                # Once: a button may be held down, and what it wants will not come back.
+                level = logging.DEBUG if self._has_said_it_is_deaf else logging.WARNING
+                log.log(level, "Nobody listens: there is no microphone, or its input has ended.")
+                self._has_said_it_is_deaf = True
             case (
                 heard.WakeHeard()
                 | heard.SpokenOver()
