@@ -2,7 +2,8 @@
 
 On the event loop, one datagram at a time, and no call waits, so a flood costs time but holds nobody up: what is not
 addressed to us is dropped by its first bytes, what would take too long to read or comes too often is dropped unread,
-and what means nothing is ignored. All of that is counted (``osc_in``) and told of once a minute at most. What a message
+and what means nothing is ignored. All of that is counted (``osc_in``) and told of: the first ones at once, then once a
+minute at most. What a message
 means is decided in ``osc_commands.py``. Nothing here trusts a sender, and only ``ping`` is answered to one.
 """
 
@@ -37,6 +38,9 @@ READ_BYTES_PER_S = 128 * 1024
 """So much of what is addressed to us is read; python-osc takes about a microsecond for a byte of small messages."""
 
 REPORT_EVERY_S = 60.0
+REPORTS_AT_ONCE = 5
+"""Somebody tries commands by hand, and wants to know at once what is wrong with each."""
+
 LONGEST_SHOWN = 300
 
 RATES_HZ = {"say": 2.0, "ask": 2.0, "mode": 5.0, "preset": 20.0, "personality": 5.0, "ping": 10.0, "state": 10.0}
@@ -194,7 +198,7 @@ class Bucket:
 
 
 class Complaints:
-    """Counts what is ignored, and says so in one line a minute at most.
+    """Counts what is ignored, and says so: five lines at once, one more a minute.
 
     Args:
         drops: told of each.
@@ -206,7 +210,7 @@ class Complaints:
         self._drops = drops
         self._on_told = on_told
         self._clock = clock
-        self._told_at = -math.inf
+        self._lines = Bucket(1 / REPORT_EVERY_S, REPORTS_AT_ONCE)
         self._untold = 0
         self._latest = ""
         self._timer: asyncio.TimerHandle | None = None
@@ -216,21 +220,24 @@ class Complaints:
         self._drops.count(WHERE)
         self._untold += 1
         self._latest = reason
-        wait_s = self._told_at + REPORT_EVERY_S - self._clock()
-        if wait_s <= 0:
+        if self._lines.take(self._clock()):
             self._tell()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._tell)
+            self._timer = asyncio.get_running_loop().call_later(REPORT_EVERY_S, self._tell_at_last)
 
     def close(self) -> None:
-        """Tell no more."""
+        """Tell what is left, and no more."""
+        if self._untold:
+            self._tell()
+
+    def _tell_at_last(self) -> None:
+        self._lines.take(self._clock())
+        self._tell()
+
+    def _tell(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _tell(self) -> None:
-        self.close()
-        self._told_at = self._clock()
         count, self._untold = self._untold, 0
         log.warning("OSC commands ignored: %d; the last: %s", count, printable(self._latest)[:LONGEST_SHOWN])
         self._on_told()

@@ -15,7 +15,14 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from heisenberg.core.drops import Drops
 from heisenberg.core.errors import ConfigError, SinkError
 from heisenberg.sinks.datagram import encode
-from heisenberg.sinks.osc_input import DATAGRAM_MAX_BYTES, READ_BYTES_PER_S, REPORT_EVERY_S, OscInput, bound_to
+from heisenberg.sinks.osc_input import (
+    DATAGRAM_MAX_BYTES,
+    READ_BYTES_PER_S,
+    REPORT_EVERY_S,
+    REPORTS_AT_ONCE,
+    OscInput,
+    bound_to,
+)
 from tests.osc_decoder import decode_message
 
 IN = "/heisenberg/in/"
@@ -287,6 +294,7 @@ async def test_a_fault_of_ours_ends_nothing(caplog: pytest.LogCaptureFixture) ->
 
 
 async def test_what_was_ignored_is_reported_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """But for the first ones, and for what is left in the end."""
     scene = Scene()
     for second in range(0, 200, 2):
         scene.now = float(second)
@@ -294,10 +302,25 @@ async def test_what_was_ignored_is_reported_once_a_minute(caplog: pytest.LogCapt
     lines = [record.getMessage() for record in caplog.records]
     await scene.input.close()
 
-    assert 1 + 200 // REPORT_EVERY_S == len(lines) == scene.reports
+    assert REPORTS_AT_ONCE + 200 // REPORT_EVERY_S == len(lines) == scene.reports - 1
     assert lines[0].startswith("OSC commands ignored: 1; the last: /heisenberg/in/dance of 127.0.0.1:54321")
-    assert lines[1].startswith("OSC commands ignored: 30;")
+    assert lines[-1].startswith("OSC commands ignored: 30;")
+    assert "OSC commands ignored: 8;" in caplog.records[-1].getMessage()
     assert 100 == scene.ignored
+
+
+async def test_each_mistake_of_somebody_who_tries_commands_is_explained_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    for name, value in (("dance", 1), ("preset", "partciles"), ("mute", "perhaps")):
+        scene.take(name, value)
+    lines = [record.getMessage().partition("54321: ")[2] for record in caplog.records]
+    await scene.input.close()
+
+    why = ["there is no such command", 'There is no preset "partciles". Did', "its value is neither 0 nor 1"]
+
+    assert why == [line[: len(reason)] for line, reason in zip(lines, why, strict=True)]
 
 
 async def test_terminals_are_not_moved_by_what_is_reported(caplog: pytest.LogCaptureFixture) -> None:
