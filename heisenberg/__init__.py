@@ -14,7 +14,8 @@ orchestrator/  the turn: a pure state machine, the asynchronous session around i
 workers/       programs that run inside a child process, one per model family
 runner/        models on disk (catalog), child processes (supervisor) and who may use them (lanes)
 models.py      which engine each stage uses, and the processes that run them
-main.py        the composition root: puts a session together from all of these
+wiring/        the parts of a session, made out of the configuration and what a run was asked to do
+main.py        the composition root: puts a session together from them
 cli.py         commands; parses and prints, decides nothing
 """
 

@@ -18,9 +18,10 @@ from heisenberg.bench.troubled_ends import OscEar
 from heisenberg.core.config import Config
 from heisenberg.core.events import Event, SentenceHeard
 from heisenberg.core.stages import Sink
-from heisenberg.main import RunOptions, run_session
+from heisenberg.main import run_session
 from heisenberg.models import Runner
 from heisenberg.orchestrator.session import Session
+from heisenberg.wiring.options import RunOptions
 
 WAV = "talk.wav"
 

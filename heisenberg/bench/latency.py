@@ -23,7 +23,8 @@ from heisenberg.bench.trace import Trace, answered_path, gaps, latencies, longes
 from heisenberg.bench.watched import WatchedEvents, WatchedOutput, WatchedRunner, WatchedSource
 from heisenberg.core.config import Config, VadConfig
 from heisenberg.core.events import SpeechEnded
-from heisenberg.main import RunOptions, run_session
+from heisenberg.main import run_session
+from heisenberg.wiring.options import RunOptions
 
 SEED = 7
 

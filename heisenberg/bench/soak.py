@@ -24,10 +24,12 @@ from heisenberg.bench.turn_ledger import Census, TurnLedger, census, leaks
 from heisenberg.core.config import Config
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.stages import LeaseService
-from heisenberg.main import RunOptions, bounds, run_session
+from heisenberg.main import run_session
 from heisenberg.models import Runner
 from heisenberg.orchestrator.states import State
 from heisenberg.runner.lanes import Priority
+from heisenberg.wiring.options import RunOptions
+from heisenberg.wiring.turns import bounds
 
 __all__ = ["SoakReport", "report", "soak"]
 

@@ -33,8 +33,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 async def _ask(question: str, args: argparse.Namespace, config: "Config") -> None:
     from heisenberg.core.stages import Answer, ReplyToken
-    from heisenberg.main import send_visuals
     from heisenberg.models import Runner
+    from heisenberg.wiring.controls import send_visuals
 
     async with Runner(config) as runner:
         brain = runner.brain()

@@ -38,8 +38,9 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 async def _demo(args: argparse.Namespace, config: "Config") -> int:
     from heisenberg.bench.questions import synthesise_question
-    from heisenberg.main import RunOptions, run_session
+    from heisenberg.main import run_session
     from heisenberg.models import Runner
+    from heisenberg.wiring.options import RunOptions
 
     folder: Path = args.folder
     async with Runner(config) as runner:

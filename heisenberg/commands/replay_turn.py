@@ -19,10 +19,11 @@ from heisenberg.core.config import Config
 from heisenberg.core.errors import AudioError, BrainError, SinkError
 from heisenberg.core.events import Event
 from heisenberg.core.stages import Answer
-from heisenberg.main import RunOptions, run_session
+from heisenberg.main import run_session
 from heisenberg.models import Runner
 from heisenberg.sinks.outcome import INPUT_OVER, Outcome
 from heisenberg.sinks.recordings import COMMAND, WAKE, Recording, read_recording, settings_that_matter
+from heisenberg.wiring.options import RunOptions
 
 SILENCE_S = 1.5
 """Follows the recorded sound, beside the longest wait of today's configuration: the command must end by itself."""

@@ -48,7 +48,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
     from heisenberg.commands.pull_offer import with_offer
     from heisenberg.commands.serve import announce
     from heisenberg.core.config_watch import ConfigFile
-    from heisenberg.main import RunOptions, run_assistant
+    from heisenberg.main import run_assistant
+    from heisenberg.wiring.options import RunOptions
 
     options = RunOptions(
         input="none" if args.text else args.input,

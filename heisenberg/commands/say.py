@@ -42,9 +42,9 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
 
 
 async def _say(args: argparse.Namespace, config: "Config") -> None:
-    from heisenberg.main import open_output
     from heisenberg.models import Runner
     from heisenberg.sinks.speech import Performance
+    from heisenberg.wiring.outputs import open_output
 
     async with Runner(config) as runner, open_output(config, args.output) as output:
         performance = Performance(runner.voice(), output, lambda what: None)

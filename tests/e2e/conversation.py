@@ -14,9 +14,10 @@ from heisenberg.audio.played import PlayedSound
 from heisenberg.core.audio import Samples
 from heisenberg.core.events import Event
 from heisenberg.core.settings import load
-from heisenberg.main import RunOptions, run_session
+from heisenberg.main import run_session
 from heisenberg.models import Runner
 from heisenberg.orchestrator.manners import Tally
+from heisenberg.wiring.options import RunOptions
 from tests import speech
 from tests.fakes.llama_server import FakeLlamaServer
 from tests.room import Acoustics, Room, RoomOutput, RoomSource

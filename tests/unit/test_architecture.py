@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = ROOT / ".importlinter"
-FOLDERS = ("core", "runner", "bench", "commands", "workers")
+FOLDERS = ("core", "runner", "wiring", "bench", "commands", "workers")
 STAGES = ("orchestrator", "audio", "wakeword", "vad", "stt", "llm", "tts", "sinks", "server")
 DIALECTS = ("openai", "lmstudio", "ollama")
 
@@ -59,6 +59,7 @@ def test_an_empty_heisenberg_keeps_the_contracts(package: Path) -> None:
         ("runner/pool.py", "import heisenberg.stt"),
         ("core/events.py", "import heisenberg.runner"),
         ("main.py", "import heisenberg.cli"),
+        ("wiring/ears.py", "import heisenberg.main"),
         ("workers/whisper.py", "import heisenberg.runner"),
         ("runner/pool.py", "import heisenberg.workers"),
         ("main.py", "import sounddevice"),

@@ -27,11 +27,11 @@ from heisenberg.core.events import (
     WakewordDetected,
 )
 from heisenberg.core.stages import Answer, ReplyToken
-from heisenberg.main import RunOptions
 from heisenberg.models import Runner
 from heisenberg.orchestrator.manners import Tally
 from heisenberg.sinks.outcome import Outcome
 from heisenberg.sinks.recordings import settings_that_matter
+from heisenberg.wiring.options import RunOptions
 
 WOKE = WakewordDetected(turn=4, at=1.0, name="hey_jarvis", score=0.98, audio_at=2.0)
 SPOKE = SpeechEnded(turn=4, at=3.0, audio_seconds=1.5, reason="silence")

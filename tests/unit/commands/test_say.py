@@ -82,7 +82,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         yield stage.output
 
     monkeypatch.setattr("heisenberg.models.Runner", Runner)
-    monkeypatch.setattr("heisenberg.main.open_output", open_output)
+    monkeypatch.setattr("heisenberg.wiring.outputs.open_output", open_output)
     return stage
 
 

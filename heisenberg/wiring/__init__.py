@@ -1,0 +1,1 @@
+"""Configuration in, wired parts out: with ``main.py``, the only place that knows concrete classes."""
