@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heisenberg.core.config import VisualField
+from heisenberg.llm import clip_tokens
 from heisenberg.llm.clip_tokens import cut, estimate
 from heisenberg.llm.visuals import VisualSchema
 
@@ -55,6 +56,21 @@ def test_what_is_left_fits_and_is_the_beginning(text: str, most: int) -> None:
 
     assert text.startswith(kept)
     assert estimate(kept) <= most or len(kept) <= 1
+
+
+@pytest.mark.parametrize("text", ["海" * 2000, "sea, " * 400, "a" * 2000])
+def test_a_very_long_text_is_not_read_over_and_over(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else happens on the event loop meanwhile."""
+    read: list[int] = []
+
+    def counted(beginning: str) -> int:
+        read.append(len(beginning))
+        return estimate(beginning)
+
+    monkeypatch.setattr(clip_tokens, "estimate", counted)
+
+    assert clip_tokens.estimate(clip_tokens.cut(text, 77)) <= 77
+    assert sum(read) < 20 * len(text)
 
 
 def test_a_field_is_cut_for_clip_before_it_is_sent() -> None:
