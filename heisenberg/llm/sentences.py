@@ -8,6 +8,8 @@ the text arrives. English and French are known well; other languages by their pu
 import re
 from collections.abc import Iterator
 
+from heisenberg.core.abbreviations import BEFORE_NUMBERS, NEVER_AN_END
+
 FIRST_CLAUSE_CHARS = 12
 FIRST_CLAUSE_WORDS = 3
 """A first clause is spoken on its own if it is at least this long. That is most of a second of speech, in which the
@@ -34,16 +36,8 @@ _END = _ends(r"(?:[\u00a0\u202f ]?»|[\"'”’)\]])*")
 _END_UNQUOTED = _ends(r"[»\"'”’)\]]*")
 """The same where no guillemet is open that one behind a space could close."""
 
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof sr jr st mt gen capt rev hon vs approx dept inc ltd co corp e.g i.e cf viz "
-    "mm mme mmes mlle mlles mgr pr ste env ex av bd p.ex c.-à-d".split()
-)
-"""Never the end of a sentence."""
-
-_BEFORE_NUMBERS = frozenset(
-    "no nos nr fig vol pp art chap sec eq jan feb mar apr aug sept oct nov dec janv févr".split()
-)
-"""Not the end of a sentence if a number follows."""
+_NOT_AN_END = NEVER_AN_END | frozenset("inc ltd co corp".split())
+"""A pause behind a company's name is heard, and two sentences in one stretch are not."""
 
 _MAY_END = frozenset("etc a.m p.m".split())
 """The end of a sentence only if a capital follows."""
@@ -131,9 +125,9 @@ def _ends_sentence(mark: re.Match[str], stretch: str) -> bool | None:
 def _full_stop_ends(before: str, following: str) -> bool | None:
     written = before.split()[-1].lstrip("([«\"“'’")
     word = written.lower()
-    if word in _ABBREVIATIONS or (word.isdigit() and before.strip() == word):
+    if word in _NOT_AN_END or (word.isdigit() and before.strip() == word):
         return False
-    if word in _BEFORE_NUMBERS:
+    if word in BEFORE_NUMBERS:
         return None if not following else not following.isdigit()
     if word in _MAY_END or written == "I":
         return None if not following else following.isupper()

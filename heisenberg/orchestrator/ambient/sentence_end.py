@@ -6,6 +6,8 @@ Pure, and blind to time. English and French are known well; other languages by t
 import re
 from enum import Enum, auto
 
+from heisenberg.core.abbreviations import BEFORE_NUMBERS, NEVER_AN_END
+
 CLOSERS = "\"'”’»)]›"
 """What may stand behind the end of a sentence and still belongs to it."""
 
@@ -13,16 +15,8 @@ _ENDS = ".!?…。！？"
 _ONLY_MARKS = re.compile(rf"[{re.escape(_ENDS + CLOSERS)}]+")
 _ELLIPSIS = re.compile(r"(?:…|\.\.+)$")
 
-_ABBREVIATIONS = frozenset(
-    "dr mr mrs ms prof sr jr st mt gen col capt lt rev hon vs approx dept e.g i.e cf viz p.ex c.-à-d "
-    "mm mme mmes mlle mlles mgr me pr ste env ex av bd".split()
-)
-"""Something of the same sentence always follows."""
-
-_BEFORE_NUMBERS = frozenset(
-    "no nos nr n° fig figs vol art ch chap sec eq p pp jan feb mar apr aug sept oct nov dec janv févr juil".split()
-)
-"""Not an end if a number follows."""
+_BEFORE_NUMBERS = BEFORE_NUMBERS | {"p"}
+"""Not an end if a number follows; a single letter in small is a page."""
 
 _INITIALS = re.compile(r"(?:[A-ZÀ-Þ]\.)+|(?:[a-zà-ÿ]\.){2,}")
 _DOTTED_LOWER = re.compile(r"(?:[a-zà-ÿ]\.){2,}")
@@ -58,7 +52,7 @@ def end_of(word: str, *, is_first: bool) -> End:
     if _ELLIPSIS.search(bare):
         return End.OPEN
     stem = bare[:-1].lower().lstrip("\"'“‘«([")
-    if stem in _ABBREVIATIONS or (is_first and _ORDINAL.fullmatch(bare)):
+    if stem in NEVER_AN_END or (is_first and _ORDINAL.fullmatch(bare)):
         return End.NO
     if stem in _BEFORE_NUMBERS or (_INITIALS.fullmatch(bare) and bare != "I."):
         return End.OPEN

@@ -17,6 +17,7 @@ def cut(*pieces: str) -> list[str]:
     [
         ["Hello there.", "How are you today?", "I am very well!"],
         ["Dr. Smith met Mr. Jones at St. Paul's.", "They talked for hours."],
+        ["Lt. Smith drew figs. 3 and 4 for Acme Inc. in May.", "They talked for hours."],
         ["Pi is about 3.14 and e is 2.718.", "Both are irrational."],
         ["J. R. R. Tolkien wrote it.", "Everybody read it."],
         ["Well... maybe not today.", "Ask me again tomorrow."],

@@ -19,6 +19,7 @@ ENGLISH = [
     ["We met at 5 p.m. and left at 7 a.m.", "Then we slept."],
     ["The U.S. Army came.", "It left."],
     ["Well... I do not know.", "Wait...", "Who goes there?"],
+    ["He told me.", "Then she told me, too."],
     ['He said "stop it."', "Then he ran."],
     ['"Who is it?" she asked.', '"Nobody."', "She left."],
     ["1. First we walk.", "In 1950.", "It had 3.", "Apples, pears, etc.", "All gone."],
