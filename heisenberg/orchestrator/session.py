@@ -295,6 +295,8 @@ class Session:
             case heard.InputGone(error):
                 log.warning("%s", error)
                 self.emit(InputLost)
+                if self.ambience is not None:
+                    self.ambience.lose_input()
             case heard.InputBack():
                 self.emit(InputRestored)
             case heard.InputEnded():

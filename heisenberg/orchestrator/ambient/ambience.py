@@ -168,10 +168,16 @@ class Ambience:
             self._has_ended = True
             self._understanding.end()
 
+    def lose_input(self) -> None:
+        """The microphone is gone; its last segment was taken already."""
+        if self.is_on:
+            self._understanding.break_off()
+
     def begin_anew(self) -> None:
         """Another audio thread listens, and counts from the beginning."""
         self._origin_s = self._now_s
         self._understanding.give_up_open_segment()
+        self.lose_input()
         if self.is_on:
             self._order()
 

@@ -54,6 +54,11 @@ class _End:
     """The input is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Some of what was said was not heard."""
+
+
 class Understanding:
     """What was overheard, on its way to being sentences.
 
@@ -86,7 +91,7 @@ class Understanding:
         self._tell_partial = tell_partial
         self._lost = lost
         self._understood = understood
-        self._queue: deque[_Segment | TimePassed | _End] = deque()
+        self._queue: deque[_Segment | TimePassed | _Gap | _End] = deque()
         self._current: _Segment | None = None
         self._more = asyncio.Event()
         self._may_work = asyncio.Event()
@@ -124,6 +129,10 @@ class Understanding:
     def end(self) -> None:
         """The input is over: what is unfinished is all there is of it."""
         self._put(_End())
+
+    def break_off(self) -> None:
+        """The microphone is gone: what is said when it is back does not go on with what was being said."""
+        self._put(_Gap())
 
     def set_timeout(self, timeout_s: float) -> None:
         """See ``Sentences``; from now on."""
@@ -163,7 +172,7 @@ class Understanding:
         self._put(segment)
         return segment
 
-    def _put(self, item: _Segment | TimePassed | _End) -> None:
+    def _put(self, item: _Segment | TimePassed | _Gap | _End) -> None:
         self._queue.append(item)
         self._more.set()
         if self._task is None:
@@ -191,13 +200,15 @@ class Understanding:
                 item = self._queue.popleft()
                 await self._handle(item)
 
-    async def _handle(self, item: _Segment | TimePassed | _End) -> None:
+    async def _handle(self, item: _Segment | TimePassed | _Gap | _End) -> None:
         match item:
             case _Segment():
                 await self._understand(item)
             case TimePassed(at_s):
                 self._tell_all(self._sentences.pass_time(at_s))
                 self._understood(at_s)
+            case _Gap():
+                self._tell_all(self._sentences.flush("silence"))
             case _End():
                 self._tell_all(self._sentences.flush("end_of_input"))
                 self._understood(float("inf"))
