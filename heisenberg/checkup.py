@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from heisenberg.audio.devices import list_devices
 from heisenberg.core.config import Config, LlmConfig, SttConfig, WakewordConfig
-from heisenberg.core.errors import HeisenbergError
+from heisenberg.core.errors import ConfigError, HeisenbergError
 from heisenberg.llm.ollama_host import pull_command, server_url
 from heisenberg.runner import engines
 from heisenberg.runner.catalog import kokoro, kyutai
@@ -283,16 +283,20 @@ def _language_model(config: Config) -> Iterator[Finding]:
 
 async def _ollama(llm: LlmConfig) -> Finding:
     """Whether it is there, and has the model."""
-    from heisenberg.llm.ollama_pull import is_missing  # its client takes a while to import
-
-    url = server_url(llm.url)
     try:
+        url = server_url(llm.url)  # first: without a host that makes sense, its client cannot be imported
+        from heisenberg.llm.ollama_pull import is_missing  # and takes a while
+
         if not await is_missing(url, llm.api_key, llm.model):
             return Finding(OLLAMA_MODEL, "ok", f"{llm.model} at {url}")
     except HeisenbergError as exc:
-        return Finding(OLLAMA_SERVER, "failed", exc.message, "Start Ollama (ollama serve), or correct llm.url.")
+        return Finding(OLLAMA_SERVER, "failed", exc.message, _start_ollama(exc))
     remedy = f"Run {pull_command(url, llm.model)}, or correct llm.model."
     return Finding(OLLAMA_MODEL, "failed", f"{url} does not have {llm.model}", remedy)
+
+
+def _start_ollama(error: HeisenbergError) -> str:
+    return "Correct it." if isinstance(error, ConfigError) else "Start Ollama (ollama serve), or correct llm.url."
 
 
 def _llama_build(program: str) -> str:

@@ -12,6 +12,8 @@ from heisenberg.llm.ollama_host import HERE, pull_command
 
 CONNECT_TIMEOUT_S = 10.0
 
+IS_IT_ONE = " Is llm.url an Ollama?"
+
 
 def connected(url: str, api_key: str) -> ollama.AsyncClient:
     """A client of the Ollama at *url*; without a key, it takes $OLLAMA_API_KEY. Connects when it is used."""
@@ -37,7 +39,7 @@ def failures(url: str, model: str) -> Iterator[None]:
     except (httpx.HTTPError, OSError) as exc:
         raise _unreachable(url, exc) from exc
     except (ValueError, TypeError, AttributeError) as exc:  # no JSON, or none of this shape
-        text = f"{url} sent what is no answer of Ollama's ({_one_line(exc)[:80]}). Is llm.url an Ollama?"
+        text = f"{url} sent what is no answer of Ollama's ({_one_line(exc)[:80]}).{IS_IT_ONE}"
         raise BrainError(text, code="upstream-error") from exc
 
 
@@ -47,7 +49,9 @@ def _refusal(url: str, model: str, status: int, reason: str) -> BrainError:
     if status == 404 and "model" in reason.lower():
         text = f'The Ollama at {url} does not have the model "{model}". Run: {pull_command(url, model)}'
         return ModelMissing(text, status=status, reason=reason)
-    advice = {401: " Check llm.api_key.", 403: " Check llm.api_key.", 404: " Is llm.url an Ollama?"}
+    advice = {401: " Check llm.api_key.", 403: " Check llm.api_key.", 404: IS_IT_ONE, 405: IS_IT_ONE, 501: IS_IT_ONE}
+    if reason.startswith("<"):  # a page for people
+        reason = ""
     text = f"The Ollama at {url} answered {status}: {reason or 'no reason given'}.{advice.get(status, '')}"
     return Refused(text.replace("..", "."), status=status, reason=reason)
 

@@ -15,15 +15,15 @@ _ANY_ADDRESS = {"", "0.0.0.0", "::"}
 def server_url(configured: str) -> str:
     """The URL of the Ollama to ask: *configured* (``llm.url``), else $OLLAMA_HOST, else the usual one here.
 
-    Raises: ConfigError if $OLLAMA_HOST cannot be understood.
+    Raises: ConfigError if $OLLAMA_HOST cannot be understood, even if it is not needed: Ollama's client reads it, too,
+        when it is imported.
     """
-    if configured:
-        return configured.rstrip("/").removesuffix("/v1").removesuffix("/api")
     host = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'")
     try:
-        return _as_url(host) if host else HERE
+        usual = _as_url(host) if host else HERE
     except ValueError as exc:
         raise ConfigError(f'OLLAMA_HOST is "{host}"; it must be host, host:port or http://host:port.') from exc
+    return configured.rstrip("/").removesuffix("/v1").removesuffix("/api") if configured else usual
 
 
 def pull_command(url: str, model: str) -> str:

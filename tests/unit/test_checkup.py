@@ -478,6 +478,14 @@ async def test_a_model_that_ollama_lacks_is_told_with_the_command_that_gets_it()
     assert f"Run OLLAMA_HOST={server.url} ollama pull llama3.2, or correct llm.model." == found.remedy
 
 
+async def test_a_host_of_ollama_that_is_none_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:abc")
+    found = (await of_ollama(FakeOllama(url="http://127.0.0.1:9"), "tiny"))["Ollama"]
+
+    assert ("failed", "Correct it.") == (found.status, found.remedy)
+    assert 'OLLAMA_HOST is "127.0.0.1:abc"' in found.found
+
+
 async def test_an_ollama_that_is_not_there_is_found_out() -> None:
     found = (await of_ollama(FakeOllama(url=f"http://127.0.0.1:{closed_port()}"), "tiny"))["Ollama"]
 

@@ -223,6 +223,13 @@ async def test_a_server_without_these_paths_is_called_so(server: FakeOllama) -> 
         await think(server)
 
 
+async def test_a_page_for_people_is_not_quoted(server: FakeOllama) -> None:
+    """Some web server, to which nobody may POST."""
+    server.enqueue(status=501, message="<!DOCTYPE HTML>\n<html><head><title>Error response</title></head></html>")
+    with pytest.raises(BrainError, match=r"answered 501: no reason given\. Is llm.url an Ollama\?$"):
+        await think(server)
+
+
 @pytest.mark.parametrize(("status", "message"), [(401, "unauthorized"), (503, "server busy, please try again.")])
 async def test_a_refusal_is_told_in_the_servers_words(server: FakeOllama, status: int, message: str) -> None:
     server.enqueue(status=status, message=message)
@@ -276,11 +283,13 @@ def test_the_server_is_found_as_ollamas_own_programs_find_it(
     assert url == server_url(configured)
 
 
-@pytest.mark.parametrize("host", ["http://a:b:c", "ftp://x", "one two"])
-def test_a_host_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+@pytest.mark.parametrize("configured", ["", "http://10.0.0.2:11434"])
+@pytest.mark.parametrize("host", ["http://a:b:c", "ftp://x", "one two", "127.0.0.1:abc", "http://[::1"])
+def test_a_host_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, host: str, configured: str) -> None:
+    """Even where it is not needed: Ollama's client reads it when it is imported, and fails in its own words."""
     monkeypatch.setenv("OLLAMA_HOST", host)
     with pytest.raises(ConfigError, match="OLLAMA_HOST is"):
-        server_url("")
+        server_url(configured)
 
 
 def test_the_usual_server_needs_no_address_to_pull() -> None:
