@@ -8,7 +8,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 import platformdirs
@@ -32,7 +32,7 @@ from heisenberg.runner.lanes import Priority
 from heisenberg.runner.pool import Pool
 from heisenberg.runner.supervisor.sweep import Ledger
 from heisenberg.stt.buffered import BufferedRecogniser
-from heisenberg.stt.moshi import Signs, StreamingRecogniser
+from heisenberg.stt.moshi import Signs, StreamingRecogniser, tell_speed
 from heisenberg.stt.openai import OpenAiRecogniser
 from heisenberg.stt.recordings import RecordingTranscriber
 from heisenberg.stt.spoken_language import with_guessed_language
@@ -243,11 +243,16 @@ class Runner:
         kyutai.check_engine(model.name, model.folder, stt.engine)
         return self._leasing(model, priority)
 
-    def _kyutais_passages(
+    async def _kyutais_passages(
         self, service: ServiceLease, samples: Samples, wanted: Wanted
     ) -> AsyncGenerator[Passage, None]:
+        await tell_speed(service, self.signs)
         found = passages(service, samples, wanted, stall_s=STRETCH_S)
-        return found if wanted.language else with_guessed_language(found, self._config.stt.languages)
+        async with aclosing(
+            found if wanted.language else with_guessed_language(found, self._config.stt.languages)
+        ) as told:
+            async for passage in told:
+                yield passage
 
     def _voice(
         self,

@@ -112,16 +112,7 @@ class StreamingRecogniser:
     async def warm_up(self) -> None:
         """Start the worker; warns if it is too slow. Raises HeisenbergError."""
         async with self._lease() as service:
-            measured = await wire.speed(service.url)
-        if measured is None:
-            return
-        for notice in measured.notices:
-            self.signs.notice(notice)
-        if measured.real_time_factor > SLOWEST and not measured.notices:  # the worker has said so, else
-            slower = measured.real_time_factor
-            how = f"{slower:.1f} times slower than speech" if slower >= 1.05 else "barely as fast as speech"
-            advice = 'Use stt.engine = "whisper", or a GPU.'
-            self.signs.notice(f"The recogniser cannot keep up: it is {how} on {measured.device}. {advice}")
+            await tell_speed(service, self.signs)
 
     @property
     def linger_s(self) -> float:
@@ -410,6 +401,20 @@ class StreamingRecognition:
             if self._waiting is not None and not self._waiting.done():
                 self._waiting.set_result(None)
             self.wake()
+
+
+async def tell_speed(service: ServiceLease, signs: Signs) -> None:
+    """Have *signs* tell what the worker noticed when it started, and whether it is too slow. Raises nothing."""
+    measured = await wire.speed(service.url)
+    if measured is None:
+        return
+    for notice in measured.notices:
+        signs.notice(notice)
+    if measured.real_time_factor > SLOWEST and not measured.notices:  # the worker has said so, else
+        slower = measured.real_time_factor
+        how = f"{slower:.1f} times slower than speech" if slower >= 1.05 else "barely as fast as speech"
+        advice = 'Use stt.engine = "whisper", or a GPU.'
+        signs.notice(f"The recogniser cannot keep up: it is {how} on {measured.device}. {advice}")
 
 
 def _now() -> float:

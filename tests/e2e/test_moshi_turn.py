@@ -7,6 +7,7 @@ stands in for it, and the command follows a wake word that is always heard at th
 
 import asyncio
 import functools
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from heisenberg.audio.wavfile import WavSource
 from heisenberg.audio.wavwriter import WavWriter
 from heisenberg.core.audio import Samples
 from heisenberg.core.config import Config
+from heisenberg.core.recordings import Passage, Wanted
 from heisenberg.core.stages import Wake
 from heisenberg.models import Runner
 from heisenberg.orchestrator.history import History
@@ -136,3 +138,17 @@ async def test_a_command_that_breaks_off_is_waited_for(tones: Path, tmp_path: Pa
 
     assert "turn on the kitchen" == final
     assert "silence" == ended.reason
+
+
+async def test_whoever_writes_down_a_file_is_told_too_that_the_device_is_missing(
+    tones: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = "cuda" if sys.platform == "darwin" else "mps"
+    config = Config.model_validate({"stt": {"engine": "moshi", "model": str(tones), "device": missing}})
+    file = recording(tmp_path, "what time is it now?")
+    async with Runner(config) as runner:
+        parts = [part async for part in runner.transcriber().transcribe(file, Wanted())]
+
+    assert ["what time is it now?"] == [part.text for part in parts if isinstance(part, Passage)]
+    assert f"{missing} cannot run the recogniser" in caplog.text
+    assert "cpu does." in caplog.text
