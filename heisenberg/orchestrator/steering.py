@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from heisenberg.core.config import BrainConfig, Config, PresetConfig
-from heisenberg.core.errors import ConfigError
+from heisenberg.core.errors import ConfigError, HeisenbergError
 from heisenberg.core.keys import choices, node_at
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Others:
     find_preset: Callable[[str, Mapping[str, PresetConfig]], PresetConfig]
     """The style of a name. Raises ConfigError."""
     rephrase: Callable[[Config], None]
-    """From the next question on, ask with the prompts of this configuration."""
+    """From the next question on, ask with the prompts of this configuration. Raises HeisenbergError."""
     retarget: Callable[[Sequence[str]], None]
     """From now on, send OSC to these."""
 
@@ -124,7 +124,7 @@ class Steering:
         self._session.set_preset(name, preset)
 
     def set_personality(self, name: str) -> None:
-        """How the assistant speaks, from the next question on. Raises ConfigError."""
+        """How the assistant speaks, from the next question on. Raises HeisenbergError."""
         _check("personality", name, choices(node_at(("llm", "personality")) or {}))
         if name != self.config.llm.personality:
             self._rephrase({"llm.personality": name})
@@ -146,7 +146,7 @@ class Steering:
         live = {key: new_value for key, new_value in changed.items() if key in LIVE_KEYS}
         self.config = _with(self.config, live)
         if PROMPT_KEYS & live.keys():
-            self._others.rephrase(self.config)
+            self._rephrase_if_possible()
         if "turn.stop_words" in live:
             self._session.set_stop_words(new.turn.stop_words)
         if BRAIN_KEYS & live.keys():
@@ -166,9 +166,16 @@ class Steering:
         except ConfigError as exc:  # one that was chosen by command, and was taken out of the file
             log.warning("%s The style stays as it was.", exc)
 
+    def _rephrase_if_possible(self) -> None:
+        try:
+            self._others.rephrase(self.config)
+        except HeisenbergError as exc:  # its model is not there any more, say; what else changed is obeyed all the same
+            log.error("The prompts stay as they were. %s", exc)
+
     def _rephrase(self, values: Mapping[str, object]) -> None:
-        self.config = _with(self.config, values)
-        self._others.rephrase(self.config)
+        config = _with(self.config, values)
+        self._others.rephrase(config)
+        self.config = config
 
 
 def changed_keys(old: Config, new: Config) -> dict[str, Any]:

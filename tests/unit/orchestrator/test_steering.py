@@ -6,7 +6,7 @@ import pytest
 
 from heisenberg.core.config import BrainConfig, Config, PresetConfig
 from heisenberg.core.controls import Controls
-from heisenberg.core.errors import ConfigError
+from heisenberg.core.errors import ConfigError, ModelNotFound
 from heisenberg.orchestrator.steering import LIVE_KEYS, Others, Steering, changed_keys
 
 PAPER = PresetConfig(system_prompt="Everything is paper.")
@@ -204,6 +204,24 @@ def test_what_was_commanded_outlives_a_change_of_something_else() -> None:
     scene.apply(llm={"temperature": 0.1})
 
     assert ("dj", 0.1) == (scene.rephrased[-1].llm.personality, scene.rephrased[-1].llm.temperature)
+
+
+def test_prompts_that_cannot_be_changed_keep_nothing_else_from_changing(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody moved the model's files away while it ran."""
+    scene = Scene()
+
+    def rephrase(config: Config) -> None:
+        raise ModelNotFound('Model "smollm2-135m" is not installed.')
+
+    steering = Steering(scene.session, scene.config, Others(find, rephrase, scene.targets.append))
+    with pytest.raises(ModelNotFound):
+        steering.set_personality("poet")
+    with pytest.raises(ModelNotFound):  # not taken for done
+        steering.set_personality("poet")
+    steering.apply(Config.model_validate({"llm": {"temperature": 0.1}, "osc": {"targets": ["10.0.0.9:9000"]}}))
+
+    assert [["10.0.0.9:9000"]] == scene.targets
+    assert "The prompts stay as they were." in caplog.text
 
 
 def test_every_live_key_exists() -> None:
