@@ -24,6 +24,9 @@ NewSpec = Callable[[], ChildSpec]
 
 GET_MOSHI = 'Run make moshi (see docs/moshi.md for pip and uv), or set stt.engine = "whisper".'
 
+MOSHI_LIBRARIES = (("moshi", "torch", "safetensors", "sentencepiece"), ("moshi_mlx", "mlx", "sentencepiece"))
+"""Either will do. Whoever has only half of one is told so before a process is started."""
+
 NO_OPTIONS: Mapping[str, Parameter] = {}
 
 
@@ -64,8 +67,8 @@ def moshi(name: str, model: str, config: SttConfig, sockets: Path) -> NewSpec:
 
 
 def has_moshi() -> bool:
-    """Whether the library is installed that runs Kyutai's models."""
-    return any(importlib.util.find_spec(name) is not None for name in ("moshi", "moshi_mlx"))
+    """Whether the libraries are installed that run Kyutai's models: with PyTorch, or with MLX."""
+    return any(all(importlib.util.find_spec(name) is not None for name in together) for together in MOSHI_LIBRARIES)
 
 
 def require_moshi() -> None:

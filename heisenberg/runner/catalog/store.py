@@ -149,7 +149,11 @@ class Store:
         if name in KNOWN_MODELS:
             return f'Model "{name}" is not installed. Try: heisenberg models pull {name}'
         if Path(name).expanduser().exists() and _is_path(name):
-            return f'"{name}" is no model: expected a .gguf file, a Piper .onnx with its .json, or a Whisper folder.'
+            return (
+                f'"{name}" is no model: expected a .gguf file, a Piper .onnx with its .json, a Whisper folder, or '
+                "one of Kyutai's with config.json, model.safetensors, Mimi (mimi*.safetensors or "
+                "tokenizer-*.safetensors) and tokenizer*.model."
+            )
         if match := _HUB_REPOSITORY.fullmatch(name):
             return f'Model "{name}" is not installed. Try: heisenberg models pull hf:{match["repo"]}'
         if _is_path(name):

@@ -38,6 +38,14 @@ def test_moshi_gets_the_configuration(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "1" == spec.env["HF_HUB_OFFLINE"]
 
 
+@pytest.mark.parametrize("missing", ["moshi", "torch", "sentencepiece"])
+def test_half_of_moshis_libraries_are_not_enough(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"moshi", "torch", "safetensors", "sentencepiece"} - {missing}
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: name if name in there else None)
+
+    assert not engines.has_moshi()
+
+
 def test_without_its_library_moshi_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "has_moshi", lambda: False)
     with pytest.raises(ModelFailedToStart, match="Run make moshi") as caught:
