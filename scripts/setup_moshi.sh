@@ -56,6 +56,10 @@ install_torch() {
     fi
 }
 
+if [ -n "$mlx" ] && ! is_apple_silicon; then
+    echo "MOSHI_MLX=1 needs a Mac with Apple silicon; without it, make moshi installs what runs here" >&2
+    exit 1
+fi
 if [ -e "$stamp" ] && [ ! pyproject.toml -nt "$stamp" ] && [ ! constraints.txt -nt "$stamp" ] && [ -z "$mlx" ] \
     && can_import; then
     exit 0
@@ -66,7 +70,6 @@ install_torch
 install -e '.[moshi]'
 install --no-deps moshi
 if [ -n "$mlx" ]; then
-    is_apple_silicon || { echo "MOSHI_MLX=1 needs a Mac with Apple silicon" >&2; exit 1; }
     install mlx rustymimi==0.4.1
     install --no-deps moshi_mlx==0.3.0
 fi
