@@ -212,7 +212,13 @@ class ConsoleSink:
                 stood = f"{STALLED.get(what, what)} stood still for {seconds:.1f} s"
                 self._line(at, "stalled", stood, _RED, value_colour=_RED)
             case WorkerFailed(model=model, reason=reason):
-                self._line(at, "model", f"{model} ended: {reason}; it is started again", _YELLOW, value_colour=_YELLOW)
+                self._line(
+                    at,
+                    "model",
+                    f"{model} ended: {reason.rstrip('.')}; it is started again",
+                    _YELLOW,
+                    value_colour=_YELLOW,
+                )
             case WorkerStarted(model=model):
                 self._line(at, "model", f"{model} is ready", _DIM)
 

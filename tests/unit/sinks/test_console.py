@@ -147,8 +147,8 @@ async def test_osc_messages_are_shown_on_request() -> None:
         (events.InputLost(turn=1, at=7), "input     the microphone was lost; looking for it …"),
         (events.InputRestored(turn=1, at=7), "input     the microphone is back"),
         (
-            events.WorkerFailed(turn=1, at=7, model="m", reason="killed"),
-            "model     m ended: killed; it is started again",
+            events.WorkerFailed(turn=1, at=7, model="m", reason="Killed."),
+            "model     m ended: Killed; it is started again",
         ),
         (events.WorkerStarted(turn=1, at=7, model="m", reason="start"), "model     m is ready"),
         (events.StateChanged(turn=0, at=7, state="idle", previous="idle"), "state     waiting for the wake word"),
