@@ -20,9 +20,10 @@ from heisenberg.core.stages import AudioSource, VadEngine, WakewordEngine
 from heisenberg.orchestrator.ambient.no_wake_word import NoWakeWord
 from heisenberg.orchestrator.ambient.segments import STREAMED
 from heisenberg.orchestrator.background import Background
+from heisenberg.orchestrator.ears import Ears
 from heisenberg.orchestrator.guard import BargeIn
 from heisenberg.orchestrator.hearing import NewListener
-from heisenberg.orchestrator.listener import Ears, Listener
+from heisenberg.orchestrator.listener import Listener
 from heisenberg.orchestrator.mute import MutableSource, Mute
 from heisenberg.orchestrator.reports import Report
 from heisenberg.vad.endpoint import CommandEndpointer

@@ -24,8 +24,9 @@ from heisenberg.core.config import Config
 from heisenberg.core.recordings import Passage, Wanted
 from heisenberg.core.stages import Wake
 from heisenberg.models import Runner
+from heisenberg.orchestrator.ears import Ears
 from heisenberg.orchestrator.history import History
-from heisenberg.orchestrator.listener import Ears, Listener
+from heisenberg.orchestrator.listener import Listener
 from heisenberg.orchestrator.patience import Patience, Pauses
 from heisenberg.orchestrator.session import Session
 from heisenberg.orchestrator.work import Stages

@@ -18,8 +18,9 @@ from heisenberg.core.events import (
 )
 from heisenberg.orchestrator.ambient.ambience import AmbientStages
 from heisenberg.orchestrator.background import Background
+from heisenberg.orchestrator.ears import Ears
 from heisenberg.orchestrator.history import History
-from heisenberg.orchestrator.listener import Ears, Listener
+from heisenberg.orchestrator.listener import Listener
 from heisenberg.orchestrator.session import Session
 from heisenberg.orchestrator.work import Stages
 from heisenberg.sinks.speech import Performance

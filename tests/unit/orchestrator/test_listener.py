@@ -13,8 +13,9 @@ from heisenberg.core.audio import CHUNK_SAMPLES, PIPELINE_RATE_HZ, Samples
 from heisenberg.core.errors import AudioError, WakewordError
 from heisenberg.core.stages import EndReason, Wake
 from heisenberg.orchestrator.background import Background
+from heisenberg.orchestrator.ears import Ears
 from heisenberg.orchestrator.guard import LEAD_S, OUTBURST_END_S, SETTLE_S, SPOKEN_OVER_S, BargeIn
-from heisenberg.orchestrator.listener import Ears, Listener
+from heisenberg.orchestrator.listener import Listener
 from heisenberg.orchestrator.reports import (
     CommandBegan,
     CommandDone,

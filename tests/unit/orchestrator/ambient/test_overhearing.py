@@ -8,7 +8,8 @@ from heisenberg.core.audio import CHUNK_SAMPLES, Samples
 from heisenberg.core.errors import AudioError
 from heisenberg.orchestrator.ambient.overhearing import FEED_SAMPLES, MOST_AHEAD_S
 from heisenberg.orchestrator.ambient.segments import WHOLE
-from heisenberg.orchestrator.listener import Ears, Listener
+from heisenberg.orchestrator.ears import Ears
+from heisenberg.orchestrator.listener import Listener
 from heisenberg.orchestrator.reports import (
     CommandDone,
     InputEnded,
