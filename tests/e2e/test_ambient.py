@@ -158,3 +158,20 @@ def test_it_can_be_measured(tmp_path: Path) -> None:
     assert figures["osc_matches"]
     assert figures["sentences_heard"] >= 3
     assert figures["completed"] >= 1
+
+
+def test_recordings_in_two_languages_can_be_measured(tmp_path: Path) -> None:
+    """Each language is found, understood and judged by itself."""
+    french = ["Tout le village est à la fenêtre.", "Il n'y a personne à bord."]
+    for name, sentences, say in (("1", SENTENCES[:2], speech.say), ("2", french, speech.say_french)):
+        parts = [part for sentence in sentences for part in (say(sentence), speech.silence(1.0))]
+        speech.write_wav(tmp_path / f"{name}.wav", speech.join(speech.silence(0.5), *parts))
+        (tmp_path / f"{name}.txt").write_text("\n".join(sentences), encoding="utf-8")
+    arguments = ["--recordings", str(tmp_path), "--fast", "--json", "--set", "stt.language=auto"]
+    done = heisenberg("bench", "ambient", *arguments, "--set", "stt.model=whisper-base")
+    figures = json.loads(done.stdout)["ambient"]
+
+    assert 0 == done.status, done.stderr
+    assert ["en", "fr"] == [each["language"] for each in figures["understood"]]
+    assert all(each["wrong"] < 0.2 for each in figures["understood"]), figures
+    assert 4 == figures["sentences_heard"]
