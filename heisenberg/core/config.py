@@ -23,6 +23,15 @@ def _with_real_port(target: str) -> str:
     return target
 
 
+_USUAL_HERE = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+
+
+def _here(address: str) -> str:
+    """*address* (``host:port``), where it is this machine by its usual number."""
+    host, _, port = address.rpartition(":")
+    return f"{_USUAL_HERE.get(host, host)}:{port}"
+
+
 def _is_wyoming_service(url: str) -> bool:
     """Whether *url* is ``tcp://host:port`` or ``unix:///path``."""
     try:
@@ -319,6 +328,12 @@ class OscConfig(Section):
     max_datagram_bytes: int = Field(1400, ge=256, le=8000, description="Largest datagram; 1400 suits a LAN, 8000 loopback.")
     level_rate_hz: float = Field(30.0, ge=0, le=60, description="Level and VAD messages per second; 0 sends none.")
     heartbeat_seconds: float = Field(1.0, ge=0.1, le=60, description="Seconds between heartbeats and snapshots.")
+
+    @model_validator(mode="after")
+    def _talks_to_others(self) -> "OscConfig":
+        if self.listen and _here(self.listen) in map(_here, self.targets):
+            raise ValueError("osc.listen needs osc.targets to be other addresses, or it would talk to itself")
+        return self
 
 
 Parameter = bool | int | float | str | list[str]

@@ -123,6 +123,11 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fault:
             'config.toml: osc.targets[1] is "touch:0"; expected host:port with a port between 1 and 65535.',
         ),
         (
+            '[osc]\nlisten = "0.0.0.0:7000"\ntargets = ["localhost:7000"]',
+            "config.toml: osc.listen needs osc.targets to be other addresses, or it would talk to itself: "
+            'osc.listen is "0.0.0.0:7000", osc.targets is ["localhost:7000"].',
+        ),
+        (
             '[stt]\nengine = "wyoming"',
             "config.toml: stt.engine needs stt.url to be tcp://host:port or unix:///path: "
             'stt.engine is "wyoming", stt.url is "" by default.',
@@ -271,7 +276,9 @@ def test_a_fault_in_dotenv_names_it(fault: Fault) -> None:
 def test_a_fault_on_the_command_line_names_it(fault: Fault) -> None:
     error = fault(**{"tts.engine": "pipr"})
 
-    expected = 'command line: tts.engine is "pipr"; expected one of "piper", "espeak", "wyoming", "openai", "none".'
+    engines = '"piper", "kokoro", "espeak", "wyoming", "openai", "none"'
+    expected = f'command line: tts.engine is "pipr"; expected one of {engines}.'
+
     assert f'{expected} Did you mean "piper"?' == error.message
 
 
