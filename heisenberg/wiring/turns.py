@@ -1,7 +1,9 @@
 """What turns and ambient mode work with: the models' stages, warm, and how the assistant takes turns."""
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 from heisenberg.core.config import Config
 from heisenberg.core.stages import Analyst, AudioOutput, Brain
@@ -32,7 +34,7 @@ async def warm_stages(
         warmed.append(analyst.warm_up())
     if not is_ambient or config.brain.commands:
         warmed += [brain.warm_up(), voice.warm_up()]
-    await asyncio.gather(*warmed)
+    await _all_of(warmed)
     clock = asyncio.get_running_loop().time
     stages = Stages(
         recogniser,
@@ -47,6 +49,17 @@ async def warm_stages(
     name, timeout_s = config.visual.preset, config.llm.timeout_seconds
     style = presets.resolve(name, config.visual.presets)
     return stages, AmbientStages(recogniser, analyst, config.brain, timeout_s, name, style, is_ambient)
+
+
+async def _all_of(works: Sequence[Coroutine[Any, Any, object]]) -> None:
+    """Wait for all; the first failure ends the others, which would go on complaining that everything is closed."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failures:
+        first = failures.exceptions[0]
+        raise first from first.__cause__
 
 
 def bounds(config: Config) -> Bounds:
