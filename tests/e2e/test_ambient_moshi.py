@@ -111,5 +111,5 @@ async def test_a_talk_goes_on_when_the_recogniser_is_killed_in_the_middle(tones:
 
     assert figures.is_clean
     assert 1 == figures.restarts
-    assert spoken[-1] == talked.sentences[-1].text
+    assert all(each.wrong <= 0.1 for each in figures.understood)
     assert len(spoken) - 1 <= len(talked.sentences) <= len(spoken) + 1
