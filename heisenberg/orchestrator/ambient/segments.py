@@ -27,19 +27,18 @@ class Shape:
 
     pause_s: float
     """A silence that ends a segment."""
-    long_s: float
-    """A longer segment ends at the next short pause."""
-    short_pause_s: float
+    shorter: tuple[tuple[float, float], ...]
+    """In a segment that is so long already, so short a silence is enough; the longest first."""
     longest_s: float
     """Without any, it is cut here, or where it was quietest just before."""
     search_s: float
     """How far back that may be; 0 if what was heard already cannot be taken back."""
 
 
-WHOLE = Shape(pause_s=0.7, long_s=12.0, short_pause_s=0.2, longest_s=20.0, search_s=5.0)
+WHOLE = Shape(pause_s=0.7, shorter=((12.0, 0.2), (5.0, 0.4)), longest_s=20.0, search_s=5.0)
 """For recognisers that hear a segment at once, as Whisper does."""
 
-STREAMED = Shape(pause_s=1.2, long_s=40.0, short_pause_s=0.4, longest_s=60.0, search_s=0.0)
+STREAMED = Shape(pause_s=1.2, shorter=((40.0, 0.4),), longest_s=60.0, search_s=0.0)
 """For those that hear while it is spoken. They begin anew with each, so that none is stuck for ever."""
 
 
@@ -129,7 +128,7 @@ class Segmenter:
         silence, length = self._now - self._spoken_to, self._now - start
         if silence >= _samples(self._shape.pause_s):
             return self._cut(start, self._spoken_to, is_pause=True)
-        if length >= _samples(self._shape.long_s) and silence >= _samples(self._shape.short_pause_s):
+        if any(length >= _samples(long) and silence >= _samples(short) for long, short in self._shape.shorter):
             return self._cut(start, self._spoken_to, is_pause=False)
         if length < _samples(self._shape.longest_s):
             return None

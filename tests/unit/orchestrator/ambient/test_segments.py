@@ -51,6 +51,12 @@ def test_a_long_segment_ends_at_the_next_short_pause() -> None:
     assert second.first >= first.last
 
 
+def test_the_longer_a_segment_the_shorter_the_pause_that_ends_it() -> None:
+    """As people pause between two sentences: enough after five seconds, not before."""
+    assert 1 == len(segments((4.0, 1), (0.5, 0), (4.0, 1), (1.0, 0)))
+    assert 2 == len(segments((6.0, 1), (0.5, 0), (4.0, 1), (1.0, 0)))
+
+
 def test_without_any_pause_it_is_cut_where_it_was_quietest() -> None:
     """A moment that is only quieter, sixteen seconds after the beginning."""
     segmenter = Segmenter(VadConfig(), 0.5, WHOLE)
