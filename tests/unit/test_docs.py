@@ -121,6 +121,15 @@ def test_every_block_of_configuration_is_valid(page: Path) -> None:
             Config.model_validate(tomllib.loads(block))
 
 
+def test_no_section_is_given_as_an_inline_table() -> None:
+    """At the end of a file that has sections already it would become a key of the last of them."""
+    inline = re.compile(rf"^ *({'|'.join(Config.model_fields)}) = \{{", re.MULTILINE)
+
+    given = [(page.name, found) for page in PAGES for found in inline.findall(text_of(page))]
+
+    assert [] == given
+
+
 def test_every_key_exists() -> None:
     unknown = []
     for page, code in lines_of_code():
