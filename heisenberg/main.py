@@ -24,7 +24,7 @@ from heisenberg.sinks.osc_input import bound_to
 from heisenberg.wiring.controls import open_osc, watch_config
 from heisenberg.wiring.ears import open_ears
 from heisenberg.wiring.options import RunOptions
-from heisenberg.wiring.outputs import new_output, played_sound
+from heisenberg.wiring.outputs import played_sound, session_output
 from heisenberg.wiring.sinks import new_recorder, open_earcons, open_sinks, recorded
 from heisenberg.wiring.turns import bounds, manners_of, patience_of, warm_stages
 from heisenberg.wiring.watching import watch
@@ -54,7 +54,7 @@ async def run_session(config: Config, runner: Runner, options: RunOptions) -> Ta
         played = played_sound(config, options)
         new_listener = await open_ears(config, options, meters, drops, played, mute, stack)
         recorder = new_recorder(config, drops)
-        output = options.sound_output or new_output(config, options.output, meters, options.listens, played)
+        output = session_output(config, options, meters, played)
         if recorder is not None:
             stack.push_async_callback(recorder.close)
             output = recorded(output, recorder)

@@ -22,9 +22,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--fast", action="store_true", help="read an audio file as fast as possible, not in real time")
     parser.add_argument(
         "--output",
-        default="speakers",
         metavar="speakers|FILE|none",
-        help="where the answer is heard (default: speakers)",
+        help="where the answer is heard (default: speakers; in ambient mode none, where there are none)",
     )
     parser.add_argument(
         "--mode",
@@ -54,7 +53,8 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
     options = RunOptions(
         input="none" if args.text else args.input,
         is_paced=not args.fast,
-        output=args.output,
+        output=args.output or "speakers",
+        may_be_silent=args.output is None and args.mode == "ambient",
         mode=args.mode,
         once=args.once,
         reads_text=args.text,

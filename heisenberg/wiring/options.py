@@ -24,6 +24,8 @@ class RunOptions:
     """Read a file in real time."""
     output: str = "speakers"
     """``speakers``, ``none`` or a file."""
+    may_be_silent: bool = False
+    """Go on without a loudspeaker where there is none."""
     mode: str = "assistant"
     """``assistant`` or ``ambient``, at start."""
     once: bool = False

@@ -54,6 +54,19 @@ def new_output(config: Config, output: str, meters: Meters, listens: bool, tap: 
     return WavOutput(output, paced=True)
 
 
+def session_output(config: Config, options: RunOptions, meters: Meters, tap: PlayedTap | None) -> AudioOutput:
+    """What a session is heard on; nothing, where there is no loudspeaker and none is needed. Raises AudioError."""
+    if options.sound_output is not None:
+        return options.sound_output
+    try:
+        return new_output(config, options.output, meters, options.listens, tap)
+    except AudioError as exc:
+        if not options.may_be_silent or config.audio.output_device:
+            raise
+        log.warning("%s Going on without: answers to commands will not be heard; the visuals need none.", exc.message)
+        return NoOutput()
+
+
 def _speakers(config: Config, meters: Meters, tap: PlayedTap | None) -> AudioOutput:
     from heisenberg.audio.speakers import Speakers  # needs PortAudio; files do not
 
