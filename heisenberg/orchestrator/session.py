@@ -77,7 +77,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._once = once
         manners, drops = manners or Manners(), drops or Drops()
-        self._telling = Telling(sinks, drops, lambda: self._turns.turn)
+        self._telling = Telling(sinks, drops, lambda: self._turns.turn, self._told)
         self._inbox = Inbox(drops)
         self._hearing = Hearing(self._inbox.put)
         self._captures = Captures(self._hearing)
@@ -319,6 +319,10 @@ class Session:
             tell_losses=self.tell_losses,
             at_rest=functools.partial(self._inbox.put, heard.AllUnderstood()),
         )
+
+    def _told(self, event: Event) -> None:
+        if self.ambience is not None:
+            self.ambience.told(event)
 
     def _hold_ambience(self, is_held: bool) -> None:
         if self.ambience is not None:

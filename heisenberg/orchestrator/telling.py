@@ -23,15 +23,23 @@ class Telling:
         sinks: told of every event; one that fails is logged and told of the next.
         drops: what queues anywhere lost.
         current_turn: the number of the turn under way, or of the last one while idle.
+        told: called after the sinks were told of an event.
     """
 
-    def __init__(self, sinks: Sequence[Sink], drops: Drops, current_turn: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        drops: Drops,
+        current_turn: Callable[[], int],
+        told: Callable[[Event], None] = lambda event: None,
+    ) -> None:
         self._clock = asyncio.get_running_loop().time
         self._began_at = self._clock()
         self._sinks = list(sinks)
         self._drops = drops
         self._drops_told: dict[str, int] = {}
         self._current_turn = current_turn
+        self._told = told
         self.tally = Tally()
 
     def add_sink(self, sink: Sink) -> None:
@@ -47,6 +55,7 @@ class Telling:
                 sink.handle(event)
             except Exception:
                 log.exception("%s failed on %s", type(sink).__name__, event.type)
+        self._told(event)
 
     def completed(self, turn: int, latency: dict[str, float]) -> None:
         """*turn* was answered; *latency* holds seconds after the end of speech."""

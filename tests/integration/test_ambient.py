@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import numpy as np
+import pytest
 
 from heisenberg.core.config import BrainConfig, PresetConfig
 from heisenberg.core.drops import Drops
@@ -144,6 +145,55 @@ async def test_a_spoken_command_goes_first_and_ambient_mode_goes_on_afterwards()
     assert ["interrupted"] == [event.code for event in hall.events(AnalysisFailed)]
     assert [NOON] == [" ".join(hall.words)]
     assert ["The sea is calm."] == hall.prompts
+
+
+@in_virtual_time
+@pytest.mark.parametrize("is_spoken", [True, False])
+async def test_visuals_of_an_answer_are_replaced_by_the_next_analysis(is_spoken: bool) -> None:
+    """The next analysis sees what the last one saw, but receivers show something else by now."""
+    hall = Hall()
+    async with hall.running():
+        hall.hear("The sea is calm.")
+        await hall.until("analysis_completed")
+        hall.brain.enqueue(*reply(NOON, mood="dark"))
+        if is_spoken:
+            hall.say(TIME)
+        else:
+            hall.session.ask(TIME)
+        await hall.until("turn_completed")
+        hall.hear("A boat comes.")
+        await hall.until("analysis_completed", times=2)
+
+    assert ["calm", "dark", "calm"] == [event.value for event in hall.events(VisualUpdated) if event.field == "mood"]
+
+
+@in_virtual_time
+async def test_a_turn_without_visuals_takes_nothing_from_ambient_mode() -> None:
+    hall = Hall()
+    async with hall.running():
+        hall.hear("The sea is calm.")
+        await hall.until("analysis_completed")
+        hall.session.say("Welcome.")
+        await hall.until("turn_completed")
+        hall.hear("A boat comes.")
+        await hall.until("analysis_completed", times=2)
+
+    assert ["calm"] == [event.value for event in hall.events(VisualUpdated) if event.field == "mood"]
+
+
+@in_virtual_time
+async def test_all_is_told_again_when_ambient_mode_comes_back() -> None:
+    hall = Hall()
+    async with hall.running():
+        hall.hear("The sea is calm.")
+        await hall.until("analysis_completed")
+        hall.session.set_mode("assistant")
+        hall.session.set_mode("ambient")
+        await hall.until("mode_changed", times=3)
+        hall.hear("A boat comes.")
+        await hall.until("analysis_completed", times=2)
+
+    assert ["prompt", "mood", "prompt", "mood"] == [event.field for event in hall.events(VisualUpdated)]
 
 
 @in_virtual_time

@@ -12,7 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from heisenberg.core.config import BrainConfig, PresetConfig
-from heisenberg.core.events import ModeChanged, PresetChanged, SentenceHeard, TranscriptionPartial
+from heisenberg.core.events import (
+    Event,
+    ModeChanged,
+    PresetChanged,
+    SentenceHeard,
+    TranscriptionPartial,
+    VisualUpdated,
+)
 from heisenberg.core.stages import Analyst, Recogniser
 from heisenberg.orchestrator.ambient.analyses import Analyses, Outcome
 from heisenberg.orchestrator.ambient.schedule import Schedule
@@ -131,11 +138,17 @@ class Ambience:
             self._understanding.go_on()
             self._look()
 
+    def told(self, event: Event) -> None:
+        """The world was told of *event*: visuals of an answer take the place of those of ambient mode."""
+        if self._is_held and isinstance(event, VisualUpdated):
+            self._analyses.forget()
+
     async def set_mode(self, mode: str) -> None:
         """``ambient`` or ``assistant``, from now on."""
         if (mode == "ambient") == self.is_on:
             return
         self.is_on = mode == "ambient"
+        self._analyses.forget()  # what receivers show when it comes back is not known
         self._tell_mode()
         self._order()
         if not self.is_on:
