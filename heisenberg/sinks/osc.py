@@ -109,6 +109,11 @@ class OscSink:
         """Greet the targets; from now on send levels and heartbeats. Waits for nobody."""
         self._begin()
 
+    def begin_as(self, mode: str, preset: str) -> None:
+        """Before ``start``: the program begins in *mode*, with the style *preset*, which the greeting says then."""
+        self._standing.mode = mode
+        self._standing.wear(preset, self._addresses_of(preset))
+
     async def looked_up(self) -> None:
         """Wait until every target's name was looked up once, 5 s at most: for programs that send once and end."""
         if self._tasks:

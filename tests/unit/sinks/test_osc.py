@@ -417,6 +417,23 @@ def test_a_preset_may_have_addresses_of_its_own(receiver: Receiver) -> None:
     assert {"/visual/prompt": [["stars"]]} == then
 
 
+async def test_the_greeting_says_how_the_program_begins(receiver: Receiver) -> None:
+    """Nobody is told of assistant mode for the first millisecond of ambient mode."""
+    config = OscConfig(targets=[receiver.target], level_rate_hz=0)
+    addresses = {"sd": {"prompt": "/streamdiffusion/prompt"}}
+    sink = OscSink(config, Meters(), None, VERSION, addresses_of=lambda name: addresses.get(name, {}))
+    sink.begin_as("ambient", "sd")
+    async with sink:
+        sink.handle(visual("prompt", "waves", turn=0))
+        sink.beat()
+    told = receiver.values()
+
+    assert {"ambient"} == {mode for (mode,) in told["/heisenberg/mode"]}
+    assert {"sd"} == {preset for (preset,) in told["/heisenberg/preset"]}
+    assert ["waves"] in told["/streamdiffusion/prompt"]
+    assert "/visual/prompt" not in told
+
+
 def test_a_late_receiver_knows_the_mode_and_whether_the_microphone_is_muted(sink: OscSink, receiver: Receiver) -> None:
     sink.handle(events.MuteChanged(turn=0, at=0.0, is_muted=True))
     sink.handle(events.ModeChanged(turn=0, at=0.0, mode="ambient"))
