@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from heisenberg.core.config import Config
+    from heisenberg.wiring.options import RunOptions
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -65,7 +67,18 @@ def execute(args: argparse.Namespace, config: "Config") -> int:
         on_served=announce if args.serve else None,
     )
     tally = with_offer(config, lambda: asyncio.run(run_assistant(config, options)))
-    if args.once and not tally.turns:
-        print("heisenberg: no turn took place: the wake word was not heard.", file=sys.stderr)
-        return 1
-    return 1 if tally.failed else 0
+    if not tally.turns and (advice := _without_a_turn(options, config)):
+        print(f"heisenberg: {advice}", file=sys.stderr)
+    return 1 if tally.failed or (args.once and not tally.turns) else 0
+
+
+def _without_a_turn(options: "RunOptions", config: "Config") -> str:
+    """What is to be said of a run in which no turn took place; nothing, where none was to be expected."""
+    from heisenberg.wiring.sinks import what_wakes
+
+    if options.mode == "assistant" and options.input not in ("mic", "none", "-"):
+        return (
+            f"{what_wakes(config, options)} was not heard in {options.input}. "
+            f"For everything that is said, try --mode ambient, or: heisenberg transcribe {shlex.quote(options.input)}"
+        )
+    return "no turn took place: the wake word was not heard." if options.once else ""

@@ -34,10 +34,11 @@ async def open_sinks(
     if options.timeline is not None:
         opened(TimelineSink(options.timeline))
     if not options.is_quiet:
-        opened(ConsoleSink(sys.stderr, shows_osc=options.shows_osc, waiting_for=_what_wakes(config, options)))
+        opened(ConsoleSink(sys.stderr, shows_osc=options.shows_osc, waiting_for=what_wakes(config, options)))
 
 
-def _what_wakes(config: Config, options: RunOptions) -> str:
+def what_wakes(config: Config, options: RunOptions) -> str:
+    """What a turn begins with, in words for people."""
     if options.reads_text:
         return "a question"
     if options.mode == "ambient":

@@ -125,7 +125,7 @@ def test_speech_without_the_wake_word_noise_and_silence_are_no_turn(tmp_path: Pa
 
     assert run.of("wakeword_detected", "turn_completed", "turn_dropped", "failed") == []
     assert run.status == 1
-    assert "the wake word was not heard" in run.stderr
+    assert '"Hey Jarvis" was not heard in' in run.stderr
 
 
 def test_the_wake_word_and_then_nothing_is_no_speech(tmp_path: Path) -> None:
