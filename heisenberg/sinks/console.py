@@ -58,7 +58,8 @@ DROPPED = {
     "input_lost": "the microphone was lost",
     "muted": "the microphone was muted",
 }
-LOST = {"osc_in": "OSC commands that mean nothing or come too often; ignored so far"}
+REFUSED = "osc_in"
+"""Commands that were ignored are lost under this name; why is in the log."""
 LATENCIES = {
     "endpoint": "end noticed",
     "stt": "transcript",
@@ -133,6 +134,7 @@ class ConsoleSink:
         self._is_gone = False
         self._live = ""
         self._answer = ""
+        self._refused = 0
         self._writer = Writer(self._write, "console")
 
     def handle(self, event: Event) -> None:
@@ -205,9 +207,7 @@ class ConsoleSink:
             case InputRestored():
                 self._line(at, "input", "the microphone is back", _GREEN)
             case ItemsDropped(where=where, count=count):
-                reason = LOST.get(where, f"{where} was too slow or out of reach; lost so far")
-                what = f"{reason}: {count}"
-                self._line(at, "lost", what, _YELLOW, value_colour=_YELLOW)
+                self._show_loss(at, where, count)
             case Stalled(what=what, seconds=seconds):
                 stood = f"{STALLED.get(what, what)} stood still for {seconds:.1f} s"
                 self._line(at, "stalled", stood, _RED, value_colour=_RED)
@@ -221,6 +221,15 @@ class ConsoleSink:
                 )
             case WorkerStarted(model=model):
                 self._line(at, "model", f"{model} is ready", _DIM)
+
+    def _show_loss(self, at: float, where: str, count: int) -> None:
+        if where != REFUSED:
+            what = f"{where} was too slow or out of reach; lost so far: {count}"
+            self._line(at, "lost", what, _YELLOW, value_colour=_YELLOW)
+            return
+        ignored, self._refused = count - self._refused, count
+        if ignored > 1:  # a single one has a log line that says more
+            self._line(at, "ignored", f"{ignored} OSC commands (see the log)", _YELLOW, value_colour=_YELLOW)
 
     def _line(self, at: float, label: str, text: str, colour: str, *, value_colour: str = "") -> None:
         """A line that stays, wrapped below its own beginning."""

@@ -89,6 +89,13 @@ async def test_each_interruption_loss_and_stall_is_one_clear_line() -> None:
     ]
 
 
+async def test_only_a_flood_of_refused_commands_is_a_line_since_the_log_says_why() -> None:
+    counts = [1, 2, 40]
+    output = await shown(*(events.ItemsDropped(turn=0, at=4.0, where="osc_in", count=count) for count in counts))
+
+    assert ["  4.00s   ignored   38 OSC commands (see the log)"] == output.splitlines()
+
+
 async def test_a_terminal_ends_up_with_the_same_lines() -> None:
     output = await shown(*a_turn(), terminal=TERMINAL)
 
