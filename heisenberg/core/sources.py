@@ -31,6 +31,8 @@ ALIASES: Mapping[str, str] = {
 """Names from before Heisenberg had sections; the names with HEISENBERG_ win over them."""
 
 KeyPath = tuple[str, ...]
+_TWICE = re.compile(r"Cannot declare \((.+)\) twice")
+"""tomllib's words for a section that begins a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,9 @@ def _toml_fault(text: str, message: str) -> tuple[str, str]:
     if where == "end of document":
         lines = text.split("\n")
         where = f"line {len(lines)}, column {len(lines[-1]) + 1}"
+    if twice := _TWICE.fullmatch(what):
+        name = ".".join(re.findall(r"[^', ]+", twice[1]))
+        what = f"there are two [{name}] sections; merge them into one"
     return (f" {where}" if where else ""), what[:1].lower() + what[1:]
 
 

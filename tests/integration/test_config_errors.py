@@ -219,6 +219,14 @@ def test_every_kind_of_address_is_accepted(text: str, tmp_path: Path) -> None:
     ("text", "line"),
     [
         ("[stt]\nmodel =", "config.toml line 2, column 8: not TOML: invalid value."),
+        (
+            "[osc]\ntargets = []\n[osc]\nlisten = ''",
+            "config.toml line 3, column 5: not TOML: there are two [osc] sections; merge them into one.",
+        ),
+        (
+            "[visual.schema.a]\ntype = 'int'\n[visual.schema.a]\nmaximum = 1",
+            "config.toml line 3, column 17: not TOML: there are two [visual.schema.a] sections; merge them into one.",
+        ),
         ('[stt]\nmodel = """x', "config.toml line 2, column 13: not TOML: unterminated string."),
         (b"[stt]\nmodel = '\xe9'", "config.toml: byte 0xe9 on line 2 is not UTF-8; save the file as UTF-8."),
         ("a = " + "[" * 9000, "config.toml: not TOML: "),
