@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -224,6 +225,11 @@ def _streaming(store: Store, stt: SttConfig) -> Iterator[Finding]:
         yield Finding("moshi packages", "ok", "all there; how fast it is here, it measures when it starts")
     else:
         yield Finding("moshi packages", "failed", "not installed", engines.GET_MOSHI)
+    if stt.device == "cpu" or not _has_gpu():
+        yield Finding(
+            "GPU", "warning", "stt.device is cpu" if stt.device == "cpu" else "none found",
+            'Kyutai\'s recogniser will hardly keep up on a CPU: set stt.engine = "whisper".',
+        )  # fmt: skip
     found = _model(store, "speech to text", "stt", "stt.model", stt.model)
     try:
         if found.status == "ok":
@@ -233,6 +239,21 @@ def _streaming(store: Store, stt: SttConfig) -> Iterator[Finding]:
     except HeisenbergError as exc:
         found = Finding(found.name, "failed", exc.message, "Correct stt.model.")
     yield found
+
+
+def _has_gpu() -> bool:
+    """Whether PyTorch may find CUDA, ROCm or Apple's GPU; asking PyTorch itself would take seconds."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if Path("/dev/kfd").exists() or Path("/dev/nvhost-gpu").exists():  # AMD's, and a Jetson's
+        return True
+    try:
+        return (
+            subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=PROBE_TIMEOUT_S, check=False).returncode
+            == 0
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def _kokoro(store: Store, configured: str) -> Finding:

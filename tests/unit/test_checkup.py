@@ -503,6 +503,29 @@ async def test_missing_packages_of_the_streaming_recogniser_are_named(monkeypatc
     assert ("failed", True) == (found.status, "make moshi" in found.remedy)
 
 
+async def test_it_wants_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "_has_gpu", lambda: False)
+    found = await find("GPU", config(stt={"engine": "moshi"}))
+
+    assert ("warning", "none found") == (found.status, found.found)
+    assert 'hardly keep up on a CPU: set stt.engine = "whisper"' in found.remedy
+
+
+async def test_a_gpu_that_is_there_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "_has_gpu", lambda: True)
+    found = await checkup.examine(config(stt={"engine": "moshi"}))
+
+    assert "GPU" not in [finding.name for finding in found]
+
+
+@pytest.mark.parametrize(("machine", "expected"), [("arm64", True), ("x86_64", False)])
+def test_macs_with_apples_processors_have_a_gpu(monkeypatch: pytest.MonkeyPatch, machine: str, expected: bool) -> None:
+    monkeypatch.setattr(checkup.sys, "platform", "darwin")
+    monkeypatch.setattr(checkup.platform, "machine", lambda: machine)
+
+    assert expected is checkup._has_gpu()
+
+
 async def test_its_model_has_to_be_pulled(tmp_path: Path) -> None:
     found = await find("speech to text", config(stt={"engine": "moshi"}, models={"folder": tmp_path}))
 
