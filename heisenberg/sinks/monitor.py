@@ -22,9 +22,11 @@ WAKE_SECONDS = 0.5
 REPEATED_ADDRESSES = frozenset(
     {"/heisenberg/state", "/heisenberg/state_name", "/heisenberg/turn", "/heisenberg/wake", "/heisenberg/input"}
     | {"/visual/prompt", "/heisenberg/dropped", "/heisenberg/stalls"}
-    | {"/heisenberg/muted", "/heisenberg/mode", "/heisenberg/preset"}
+    | {"/heisenberg/muted", "/heisenberg/mode", "/heisenberg/preset", "/heisenberg/personality"}
 )
-"""What every heartbeat sends again, changed or not."""
+"""What every heartbeat sends again, changed or not. A style may send its prompt elsewhere."""
+REMEMBERED_ADDRESSES = 256
+"""Anybody may send any address; so many of those that are not ours are remembered."""
 SUMMARY_SECONDS = 10.0
 
 
@@ -108,6 +110,7 @@ class Digest:
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
         self._last: dict[str, tuple[object, ...]] = {}
+        self._follows_heartbeat = False
         self._latest: dict[str, str] = {}
         self._skipped = 0
         self._summed_at = 0.0
@@ -129,13 +132,21 @@ class Digest:
     def _is_news(self, received: Received) -> bool:
         address = received.address
         if address in METER_ADDRESSES or address == "/heisenberg/heartbeat":
+            self._follows_heartbeat = address == "/heisenberg/heartbeat"
             self._latest[address.rpartition("/")[2]] = " ".join(_shown(value) for value in received.values)
             return False
+        is_news = self._last.pop(address, None) != received.values
+        self._remember(address, received.values)
         if address in REPEATED_ADDRESSES:
-            is_news = self._last.get(address) != received.values
-            self._last[address] = received.values
             return is_news
-        return True
+        may_be_repeat, self._follows_heartbeat = self._follows_heartbeat, False
+        return is_news or not may_be_repeat
+
+    def _remember(self, address: str, values: tuple[object, ...]) -> None:
+        """The latest values of *address*; what was heard of longest ago is forgotten."""
+        self._last[address] = values
+        if len(self._last) > REMEMBERED_ADDRESSES:
+            del self._last[next(iter(self._last))]
 
 
 def _host_error(host: str) -> SinkError:

@@ -13,7 +13,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from heisenberg.core.errors import SinkError
 from heisenberg.sinks.datagram import encode
 from heisenberg.sinks.decoding import decode
-from heisenberg.sinks.monitor import Digest, Received, open_receiver, read
+from heisenberg.sinks.monitor import REMEMBERED_ADDRESSES, Digest, Received, open_receiver, read
 
 SENDER = "127.0.0.1:5000"
 
@@ -152,6 +152,34 @@ def test_levels_and_repeats_are_summed_up() -> None:
     assert lines[1].endswith('"listening"')
     assert lines[2] == "  10.00s  level 0.1  heartbeat 9  (29 levels and repeats left out; --all shows them)"
     assert lines[3].startswith("  20.00s  level 0.2  heartbeat 19")
+
+
+def test_the_prompt_of_a_style_is_not_shown_again_with_each_heartbeat() -> None:
+    """A style may send its prompt to an address of its own; said once more between heartbeats, it is an event."""
+    lines: list[str] = []
+    digest = Digest(lines.append)
+
+    def take(*messages: tuple[str, object]) -> None:
+        for address, value in messages:
+            digest.take(received(message(address, value), at=1.0))
+
+    take(("/paper/prompt", "a boat"))
+    for beat in range(3):
+        take(("/heisenberg/heartbeat", beat), ("/heisenberg/preset", "paper"), ("/paper/prompt", "a boat"))
+    take(("/paper/prompt", "a boat"))
+    take(("/heisenberg/heartbeat", 3), ("/heisenberg/preset", "paper"), ("/paper/prompt", "a sea"))
+
+    shown = [line.split(maxsplit=2)[2] for line in lines]
+    prompts = [line.split('"')[1] for line in shown if line.startswith("/paper/prompt")]
+    assert ["a boat", "a boat", "a sea"] == prompts
+
+
+def test_strangers_cannot_make_it_remember_for_ever() -> None:
+    digest = Digest(lambda line: None)
+    for number in range(10_000):
+        digest.take(received(message(f"/stranger/{number}", 1.0)))
+
+    assert REMEMBERED_ADDRESSES == len(digest._last)
 
 
 def test_the_same_event_twice_is_shown_twice() -> None:
