@@ -199,6 +199,14 @@ class PresetChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalityChanged(Event):
+    """The assistant speaks in another manner, from the next question on."""
+
+    personality: str
+    """Its name, as in ``llm.personality``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MuteChanged(Event):
     """The microphone is ignored, or is heard again."""
 

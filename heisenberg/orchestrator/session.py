@@ -21,6 +21,7 @@ from heisenberg.core.events import (
     InputLost,
     InputRestored,
     OscSent,
+    PersonalityChanged,
     Stalled,
     StateChanged,
     WorkerFailed,
@@ -152,6 +153,10 @@ class Session:
         """Let ambient mode go on with other times."""
         if self.ambience is not None:
             self.ambience.tune(brain)
+
+    def personality_changed(self, name: str) -> None:
+        """The prompts have another personality."""
+        self.emit(PersonalityChanged, personality=name)
 
     def end_input(self) -> None:
         """No more questions come; the session ends after the current turn."""

@@ -53,6 +53,9 @@ class Steered(Protocol):
 
     def tune_ambience(self, brain: BrainConfig) -> None: ...
 
+    def personality_changed(self, name: str) -> None:
+        """Told when the prompts have another personality."""
+
 
 @dataclass(frozen=True, slots=True)
 class Others:
@@ -81,6 +84,7 @@ class Steering:
         self._others = others
         self._can_wake = can_wake
         self._preset = config.visual.preset
+        self._personality_told = config.llm.personality
         self._file = config
         self.config = config
         """What is in force."""
@@ -128,6 +132,7 @@ class Steering:
         _check("personality", name, choices(node_at(("llm", "personality")) or {}))
         if name != self.config.llm.personality:
             self._rephrase({"llm.personality": name})
+            self._tell_personality()
         if self.config.llm.system_prompt.strip():
             log.warning("llm.system_prompt is set, and takes the place of any personality.")
 
@@ -171,6 +176,14 @@ class Steering:
             self._others.rephrase(self.config)
         except HeisenbergError as exc:  # its model is not there any more, say; what else changed is obeyed all the same
             log.error("The prompts stay as they were. %s", exc)
+        else:
+            self._tell_personality()
+
+    def _tell_personality(self) -> None:
+        """Once it is in force."""
+        if self.config.llm.personality != self._personality_told:
+            self._personality_told = self.config.llm.personality
+            self._session.personality_changed(self._personality_told)
 
     def _rephrase(self, values: Mapping[str, object]) -> None:
         config = _with(self.config, values)

@@ -27,6 +27,7 @@ from heisenberg.core.events import (
     ModeChanged,
     MuteChanged,
     OscSent,
+    PersonalityChanged,
     PresetChanged,
     SentenceHeard,
     SpeakingFinished,
@@ -180,6 +181,8 @@ class ConsoleSink:
                 self._line(at, "mode", MODES.get(mode, mode), _DIM)
             case PresetChanged(preset=preset):
                 self._line(at, "style", preset or "plain", _DIM)
+            case PersonalityChanged(personality=personality):
+                self._line(at, "manner", f"{personality}, from the next answer on", _DIM)
             case SentenceHeard(text=text):
                 self._line(at, "heard", text, _BOLD)
             case AnalysisFailed(code=code, message=message) if code != "interrupted":

@@ -25,6 +25,7 @@ from heisenberg.core.events import (
     ModeChanged,
     MuteChanged,
     OscSent,
+    PersonalityChanged,
     PresetChanged,
     SentenceHeard,
     SpeakingPaused,
@@ -109,9 +110,9 @@ class OscSink:
         """Greet the targets; from now on send levels and heartbeats. Waits for nobody."""
         self._begin()
 
-    def begin_as(self, mode: str, preset: str) -> None:
-        """Before ``start``: the program begins in *mode*, with the style *preset*, which the greeting says then."""
-        self._standing.mode = mode
+    def begin_as(self, mode: str, preset: str, personality: str) -> None:
+        """Before ``start``: what the program begins with, which the greeting says then."""
+        self._standing.mode, self._standing.personality = mode, personality
         self._standing.wear(preset, self._addresses_of(preset))
 
     async def looked_up(self) -> None:
@@ -205,6 +206,9 @@ class OscSink:
             case PresetChanged(preset=preset):
                 standing.wear(preset, self._addresses_of(preset))
                 self._send("/heisenberg/preset", preset)
+            case PersonalityChanged(personality=personality):
+                standing.personality = personality
+                self._send("/heisenberg/personality", personality)
             case ItemsDropped():
                 self._send("/heisenberg/dropped", self._drops.total, is_repeated=True)
             case Stalled():

@@ -14,6 +14,7 @@ from heisenberg.core.events import (
     LlmSentence,
     ModeChanged,
     MuteChanged,
+    PersonalityChanged,
     PresetChanged,
     Stalled,
     TranscriptionFinal,
@@ -24,7 +25,10 @@ from heisenberg.core.events import (
 
 STATES = {"idle": 0.0, "listening": 1.0, "thinking": 2.0, "speaking": 3.0, "error": -1.0}
 
-ABOUT_THE_PROGRAM = (InputLost, InputRestored, MuteChanged, ModeChanged, PresetChanged, ItemsDropped, Stalled)
+ABOUT_THE_PROGRAM = (
+    *(InputLost, InputRestored, MuteChanged, ModeChanged, PresetChanged, PersonalityChanged),
+    *(ItemsDropped, Stalled),
+)
 """Events that hold whichever turn it is."""
 
 WORDS_AND_VISUALS = (TranscriptionPartial, TranscriptionFinal, LlmSentence, VisualUpdated, LlmComplete)
@@ -48,6 +52,8 @@ class Standing:
         """The style of ambient mode."""
         self.addresses: Mapping[str, str] = {}
         """Where that style wants its fields, in place of ``/visual/<field>``."""
+        self.personality = ""
+        """How the assistant speaks; empty where nobody is spoken to."""
         self.is_paused = False
         """Whether the answer waits because somebody speaks."""
         self.stalls = 0
@@ -91,6 +97,8 @@ class Standing:
             ("/heisenberg/mode", self.mode),
             ("/heisenberg/preset", self.preset),
         ]
+        if self.personality:
+            values.append(("/heisenberg/personality", self.personality))
         if self.prompt is not None:
             values.append((self.addresses.get("prompt", "/visual/prompt"), self.prompt))
         troubles = {"/heisenberg/dropped": dropped, "/heisenberg/stalls": self.stalls}

@@ -49,7 +49,7 @@ async def open_osc(
     others = Others(presets.resolve, rephrase, osc.retarget)
     steering = Steering(session, config, others, can_wake=has_wake_word(config, options))
     session.add_sink(osc)
-    osc.begin_as(options.mode, config.visual.preset if options.mode == "ambient" else "")
+    osc.begin_as(options.mode, config.visual.preset if options.mode == "ambient" else "", config.llm.personality)
     await osc.start()
     if commands is not None:
         osc_input = OscInput(commands, steering, drops, answers=osc, on_ignored=session.tell_losses)

@@ -42,6 +42,9 @@ class Obedient:
     def set_stop_words(self, stop_words: Sequence[str]) -> None:
         self.told.append(("stop_words", list(stop_words)))
 
+    def personality_changed(self, name: str) -> None:
+        self.told.append(("personality", name))
+
     def tune_ambience(self, brain: BrainConfig) -> None:
         self.told.append(("brain", brain))
 
@@ -96,6 +99,15 @@ def test_another_personality_is_another_prompt() -> None:
     scene.steering.set_personality("dj")
 
     assert ["dj"] == [config.llm.personality for config in scene.rephrased]
+    assert [("personality", "dj")] == scene.session.told
+
+
+def test_another_personality_in_the_file_is_told_once() -> None:
+    scene = Scene()
+    scene.apply(llm={"personality": "dj"})
+    scene.apply(llm={"personality": "dj", "temperature": 0.1})
+
+    assert [("personality", "dj")] == scene.session.told
 
 
 def test_a_personality_behind_a_system_prompt_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -159,6 +159,7 @@ async def test_osc_messages_are_shown_on_request() -> None:
         ),
         (events.WorkerStarted(turn=1, at=7, model="m", reason="start"), "model     m is ready"),
         (events.StateChanged(turn=0, at=7, state="idle", previous="idle"), "state     waiting for the wake word"),
+        (events.PersonalityChanged(turn=0, at=7, personality="poet"), "manner    poet, from the next answer on"),
         (events.TurnCompleted(turn=1, at=7, latency={}), "done      answered"),
     ],
 )

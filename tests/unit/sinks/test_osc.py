@@ -422,7 +422,7 @@ async def test_the_greeting_says_how_the_program_begins(receiver: Receiver) -> N
     config = OscConfig(targets=[receiver.target], level_rate_hz=0)
     addresses = {"sd": {"prompt": "/streamdiffusion/prompt"}}
     sink = OscSink(config, Meters(), None, VERSION, addresses_of=lambda name: addresses.get(name, {}))
-    sink.begin_as("ambient", "sd")
+    sink.begin_as("ambient", "sd", "host")
     async with sink:
         sink.handle(visual("prompt", "waves", turn=0))
         sink.beat()
@@ -432,6 +432,15 @@ async def test_the_greeting_says_how_the_program_begins(receiver: Receiver) -> N
     assert {"sd"} == {preset for (preset,) in told["/heisenberg/preset"]}
     assert ["waves"] in told["/streamdiffusion/prompt"]
     assert "/visual/prompt" not in told
+
+
+def test_another_personality_is_told_at_once_and_to_a_late_receiver(sink: OscSink, receiver: Receiver) -> None:
+    sink.begin_as("assistant", "", "host")
+    sink.send_snapshot()
+    sink.handle(events.PersonalityChanged(turn=0, at=0.0, personality="poet"))
+    sink.send_snapshot()
+
+    assert [["host"], ["poet"], ["poet"]] == receiver.values()["/heisenberg/personality"]
 
 
 def test_a_late_receiver_knows_the_mode_and_whether_the_microphone_is_muted(sink: OscSink, receiver: Receiver) -> None:
