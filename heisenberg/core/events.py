@@ -207,6 +207,14 @@ class PersonalityChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationChanged(Event):
+    """The configuration file changed, and is obeyed."""
+
+    keys: list[str]
+    """What is in force now, for example ``visual.preset``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MuteChanged(Event):
     """The microphone is ignored, or is heard again."""
 

@@ -16,6 +16,7 @@ from heisenberg.core.config import BrainConfig, PresetConfig
 from heisenberg.core.drops import Drops
 from heisenberg.core.errors import HeisenbergError
 from heisenberg.core.events import (
+    ConfigurationChanged,
     Event,
     Failed,
     InputLost,
@@ -153,6 +154,10 @@ class Session:
         """Let ambient mode go on with other times."""
         if self.ambience is not None:
             self.ambience.tune(brain)
+
+    def configuration_changed(self, keys: Sequence[str]) -> None:
+        """Other values of *keys* are in force."""
+        self.emit(ConfigurationChanged, keys=list(keys))
 
     def personality_changed(self, name: str) -> None:
         """The prompts have another personality."""

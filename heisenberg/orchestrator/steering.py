@@ -53,6 +53,9 @@ class Steered(Protocol):
 
     def tune_ambience(self, brain: BrainConfig) -> None: ...
 
+    def configuration_changed(self, keys: Sequence[str]) -> None:
+        """Told which keys of another configuration are in force."""
+
     def personality_changed(self, name: str) -> None:
         """Told when the prompts have another personality."""
 
@@ -161,7 +164,8 @@ class Steering:
         if {"visual.preset", "visual.presets", "visual.schema"} & live.keys():
             self._wear(new.visual.preset if "visual.preset" in live else self._preset)
         if live:
-            log.warning("The configuration changed; in force now: %s.", ", ".join(sorted(live)))
+            log.info("The configuration changed; in force now: %s.", ", ".join(sorted(live)))
+            self._session.configuration_changed(sorted(live))
         for key in sorted(changed.keys() - LIVE_KEYS):
             log.warning("The configuration changed: %s takes effect after a restart.", key)
 

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from heisenberg.core.events import (
     AnalysisFailed,
+    ConfigurationChanged,
     Event,
     Failed,
     InputLost,
@@ -183,6 +184,8 @@ class ConsoleSink:
                 self._line(at, "style", preset or "plain", _DIM)
             case PersonalityChanged(personality=personality):
                 self._line(at, "manner", f"{personality}, from the next answer on", _DIM)
+            case ConfigurationChanged(keys=keys):
+                self._line(at, "config", f"the file changed; in force now: {', '.join(keys)}", _CYAN)
             case SentenceHeard(text=text):
                 self._line(at, "heard", text, _BOLD)
             case AnalysisFailed(code=code, message=message) if code != "interrupted":

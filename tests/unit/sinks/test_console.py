@@ -159,6 +159,10 @@ async def test_osc_messages_are_shown_on_request() -> None:
         ),
         (events.WorkerStarted(turn=1, at=7, model="m", reason="start"), "model     m is ready"),
         (events.StateChanged(turn=0, at=7, state="idle", previous="idle"), "state     waiting for the wake word"),
+        (
+            events.ConfigurationChanged(turn=0, at=7, keys=["osc.targets", "visual.preset"]),
+            "config    the file changed; in force now: osc.targets, visual.preset",
+        ),
         (events.PersonalityChanged(turn=0, at=7, personality="poet"), "manner    poet, from the next answer on"),
         (events.TurnCompleted(turn=1, at=7, latency={}), "done      answered"),
     ],
